@@ -1,0 +1,89 @@
+"""Commands of the feature store: `python -m feature_repo --help`."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from feature_repo.core.console import console, run
+from feature_repo.core.errors import DatasetError
+from feature_repo.core.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Events in, features out: data, apply, materialize.")
+
+
+@app.command()
+def data(
+    dataset: Annotated[
+        str, typer.Option(envvar="DATASET", help="A built-in data set, or the path of a dataset.yaml.")
+    ] = "movielens-100k",
+) -> None:
+    """Fetch and clean the events, split them by time, build the feature tables."""
+    from feature_repo.dataset.declaration import load_dataset
+    from feature_repo.dataset.prepare import prepare
+
+    workspace = Workspace.from_env()
+    with console.status(f"preparing {dataset}"):
+        report = prepare(load_dataset(dataset), workspace, now=datetime.now(UTC))
+    _show_data(report)
+
+
+@app.command()
+def apply() -> None:
+    """Register the feature definitions; the same as `feast -c feature_repo apply`, for any BUILD folder."""
+    from feature_repo.store.apply import apply_definitions
+
+    apply_definitions(Workspace.from_env())
+
+
+@app.command()
+def materialize(
+    until: Annotated[
+        str,
+        typer.Option(
+            envvar="UNTIL",
+            help="State before this moment: ISO 8601 with a zone, `now`, or `held-out` (where the held-out window starts).",
+        ),
+    ] = "now",
+) -> None:
+    """Fill the online store and publish the item snapshot."""
+    from feature_repo.store.materialize import materialize as fill
+    from feature_repo.store.open import quiet_feast
+
+    workspace = Workspace.from_env()
+    quiet_feast()
+    moment = _moment(until, workspace)
+    items = fill(workspace, until=moment)
+    console.print(f"online store and a snapshot of {items} items hold the state before {moment.isoformat()}")
+
+
+def _moment(until: str, workspace: Workspace) -> datetime:
+    from feature_repo.dataset.split import load_split
+
+    if until == "now":
+        return datetime.now(UTC)
+    if until == "held-out":
+        return load_split(workspace).challenger_end
+    try:
+        moment = datetime.fromisoformat(until)
+    except ValueError:
+        raise DatasetError(f"UNTIL is ISO 8601 with a zone, now, or held-out; got {until!r}") from None
+    if moment.tzinfo is None:
+        raise DatasetError(f"UNTIL needs a time zone, as in 1998-04-01T00:00:00Z; got {until!r}")
+    return moment
+
+
+def _show_data(report: dict[str, object]) -> None:
+    table = Table("data set", "read", "events", "users", "items", "refused", title=None)
+    refused = report["refused"]
+    assert isinstance(refused, dict)
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in refused.items()) or "none"
+    table.add_row(*(str(report[k]) for k in ("dataset", "read", "events", "users", "items")), reasons)
+    console.print(table)
+    if report["reused"]:
+        console.print("up to date: the files and the declaration have not changed")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,25 @@
+"""What every command shares: one console, and errors as one sentence."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from feature_repo.core.errors import RecommenderError
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command line; a RecommenderError becomes `error: <sentence>` on stderr and exit status 2."""
+    # Feast and MLflow report usage to their makers unless told not to; a platform that others run must not.
+    os.environ.setdefault("FEAST_USAGE", "False")
+    try:
+        app()
+    except RecommenderError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; run the same command again to go on\n")
+        raise SystemExit(130) from None

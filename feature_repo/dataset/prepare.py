@@ -1,0 +1,113 @@
+"""`make data`: fetch, read, clean, split, build the feature tables; all of it or nothing."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo.core.errors import DatasetError, MissingArtifact
+from feature_repo.core.workspace import Workspace, write_json
+from feature_repo.dataset.clean import Cleaned, clean
+from feature_repo.dataset.declaration import Dataset
+from feature_repo.dataset.read import connect, read_entities, read_raw_events, source_files
+from feature_repo.dataset.source import fetch
+from feature_repo.dataset.split import split_by_time
+from feature_repo.transforms.build import build_tables
+
+# Raised when a transform changes meaning, so that tables built before are built again.
+TABLES_VERSION = 1
+
+
+def prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[str, object]:
+    """Bring the workspace's events and feature tables up to date; returns the report that is also in data.json."""
+    _refuse_other_dataset(dataset, workspace)
+    dataset = fetch(dataset, workspace.root / "downloads")
+    fingerprint = fingerprint_of(dataset)
+    report_path = workspace.reports / "data.json"
+    if workspace.events.exists() and report_path.exists():
+        report: dict[str, object] = json.loads(report_path.read_text(encoding="utf-8"))
+        if report.get("fingerprint") == fingerprint:
+            return {**report, "reused": True}
+    partial = workspace.store.with_name(f".{workspace.store.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        cleaned = _write(dataset, Workspace(workspace.root, partial), now=now)
+        _swap(partial, workspace)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    report = _report(dataset, cleaned, fingerprint)
+    write_json(report_path, report)
+    return {**report, "reused": False}
+
+
+def active_dataset(workspace: Workspace) -> Dataset:
+    """The declaration that the workspace's tables were built from."""
+    path = workspace.events.with_name("dataset.json")
+    if not path.exists():
+        raise MissingArtifact(f"no data set is prepared in {workspace.root}: run `make data` first")
+    return Dataset.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def fingerprint_of(dataset: Dataset) -> str:
+    """SHA-256 over the declaration and the bytes of every file that it names."""
+    digest = hashlib.sha256(f"{TABLES_VERSION} {dataset.model_dump_json(exclude={'base'})}".encode())
+    for file in source_files(dataset):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _refuse_other_dataset(dataset: Dataset, workspace: Workspace) -> None:
+    try:
+        active = active_dataset(workspace)
+    except MissingArtifact:
+        return
+    if active.name != dataset.name:
+        raise DatasetError(
+            f"{workspace.root} holds the data set {active.name!r}, with its models; "
+            f"give {dataset.name!r} a folder of its own: BUILD=build/{dataset.name}"
+        )
+
+
+def _write(dataset: Dataset, workspace: Workspace, *, now: datetime) -> Cleaned:
+    folder = workspace.events.parent
+    folder.mkdir(parents=True)
+    connection = connect()
+    cleaned = clean(connection, read_raw_events(connection, dataset), dataset, now=now)
+    pq.write_table(cleaned.events, workspace.events)
+    entities: dict[str, pa.Table | None] = {"user_id": None, "item_id": None}
+    for key, declared in (("user_id", dataset.users), ("item_id", dataset.items)):
+        if declared:
+            entities[key] = read_entities(connection, dataset, declared, key).to_arrow_table()
+    write_json(folder / "split.json", {k: v.isoformat() for k, v in asdict(split_by_time(cleaned.events)).items()})
+    build_tables(dataset, cleaned.events, users=entities["user_id"], items=entities["item_id"], folder=workspace.tables)
+    (folder / "dataset.json").write_text(dataset.model_dump_json(indent=2), encoding="utf-8")
+    return cleaned
+
+
+def _swap(partial: Path, workspace: Workspace) -> None:
+    # data.json goes first: a kill between the two renames leaves a workspace that is built anew, not a mixed one.
+    (workspace.reports / "data.json").unlink(missing_ok=True)
+    workspace.store.mkdir(parents=True, exist_ok=True)
+    for name in ("tables", "events"):
+        shutil.rmtree(workspace.store / name, ignore_errors=True)
+        (partial / name).replace(workspace.store / name)
+
+
+def _report(dataset: Dataset, cleaned: Cleaned, fingerprint: str) -> dict[str, object]:
+    events = cleaned.events
+    return {
+        "dataset": dataset.name,
+        "read": cleaned.read,
+        "events": events.num_rows,
+        "users": len(events["user_id"].unique()),
+        "items": len(events["item_id"].unique()),
+        "refused": cleaned.refused,
+        "fingerprint": fingerprint,
+    }

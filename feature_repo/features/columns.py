@@ -1,0 +1,45 @@
+"""Columns in memory: a table as a dict of numpy arrays, lists padded to a matrix."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+Columns = dict[str, np.ndarray[Any, Any]]
+
+
+def as_columns(table: pa.Table, names: Iterable[str]) -> Columns:
+    """Numpy arrays [rows] for scalars (float64 with NaN for null, or objects) and [rows, longest] for lists."""
+    return {name: _as_array(table[name]) for name in names}
+
+
+def row_as_columns(row: Mapping[str, Any], schema: Mapping[str, pa.DataType]) -> Columns:
+    """One raw feature row as columns of length 1; a feature that the row lacks is null."""
+    return {name: _as_array(pa.chunked_array([pa.array([row.get(name)], kind)])) for name, kind in schema.items()}
+
+
+def take(columns: Columns, rows: np.ndarray[Any, Any]) -> Columns:
+    return {name: values[rows] for name, values in columns.items()}
+
+
+def pad_lists(lists: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Lists as a matrix [rows, longest]; missing cells hold 0, or None for text. A null list is an empty one."""
+    array = lists.combine_chunks() if lists.num_chunks != 1 else lists.chunk(0)
+    lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    width = max(int(lengths.max(initial=0)), 1)
+    values = array.flatten()
+    text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    padded = np.full((len(array), width), None, dtype=object) if text else np.zeros((len(array), width), np.int64)
+    filled = np.arange(width) < lengths[:, None]
+    padded[filled] = values.to_numpy(zero_copy_only=False)
+    return padded
+
+
+def _as_array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pad_lists(column)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    return np.asarray(column.to_numpy(), object)

@@ -1,0 +1,191 @@
+"""Commands of training: `python -m training --help`."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from feature_repo.core.console import console, run
+from feature_repo.core.errors import DatasetError
+from feature_repo.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.pipeline import Progress as TrainingProgress
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evaluate and promote the recommender.")
+
+
+@app.command()
+def train(
+    window: Annotated[
+        str,
+        typer.Option(
+            envvar="WINDOW",
+            help="Train on events before this moment: `champion` or `challenger` (70 % and 80 % of the events), "
+            "ISO 8601 with a zone, or `auto`: champion for the first version, challenger after it.",
+        ),
+    ] = "auto",
+) -> None:
+    """Train towers and ranker, log the run to MLflow, register the bundle."""
+    from feature_repo.store.open import quiet_feast
+    from training import registry
+    from training.runs import run_key, train_and_register
+    from training.settings import TrainingSettings
+
+    workspace, settings = Workspace.from_env(), TrainingSettings()
+    quiet_feast()
+    end = _window_end(window, workspace)
+    found = registry.version_with_key(workspace, run_key(workspace, settings, end))
+    if found:
+        console.print(f"version {found} is up to date: same data, window and settings")
+        return
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".bundle-", dir=workspace.root))
+    try:
+        with _progress() as (progress, history):
+            version = train_and_register(workspace, settings, end=end, folder=folder, progress=progress, history=history)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _show_aliases(workspace, f"version {version}, trained on events before {end.isoformat()}")
+
+
+@app.command()
+def evaluate(
+    again: Annotated[bool, typer.Option(help="Measure even if the report is up to date.")] = False,
+) -> None:
+    """Replay the held-out window with champion and challenger; compare them request by request."""
+    from feature_repo.store.open import quiet_feast
+    from training.evaluate import evaluate as measure
+    from training.evaluate import up_to_date
+
+    workspace = Workspace.from_env()
+    quiet_feast()
+    report = None if again else up_to_date(workspace)
+    if report:
+        console.print("up to date: this pair of versions has been compared")
+    else:
+        with _bars() as bars:
+            report = measure(workspace, on_stage=bars.stage, on_request=bars.advance)
+    _show_metrics(report)
+
+
+@app.command()
+def promote() -> None:
+    """Decide on the challenger by the policy; move the champion alias only on PASS."""
+    from training import registry
+    from training.promote import promote as decide_and_move
+    from training.promotion import PromotionPolicy
+
+    workspace = Workspace.from_env()
+    if registry.CHALLENGER not in registry.aliases(workspace) and registry.PREVIOUS in registry.aliases(workspace):
+        _show_aliases(workspace, "up to date: the last challenger has been promoted")
+        return
+    report = decide_and_move(workspace, PromotionPolicy())
+    for reason in report["reasons"]:
+        console.print(f"  {reason}")
+    _show_aliases(workspace, f"{report['verdict']}: the alias {'moved' if report['moved'] else 'stays'}")
+
+
+@app.command()
+def rollback() -> None:
+    """Undo the last promotion: the previous version is champion again."""
+    from training.promote import rollback as undo
+
+    workspace = Workspace.from_env()
+    was, now = undo(workspace)
+    _show_aliases(workspace, f"version {now} is champion again, in place of {was}")
+
+
+@app.command()
+def fetch(version: Annotated[str, typer.Option(help="A version number, or an alias to resolve once.")] = "champion") -> None:
+    """Bring a version's bundle into the workspace and print its number."""
+    from training import registry
+
+    workspace = Workspace.from_env()
+    number = registry.aliases(workspace).get(version, version)
+    registry.download_bundle(workspace, number)
+    typer.echo(number)
+
+
+def _window_end(window: str, workspace: Workspace) -> datetime:
+    from feature_repo.dataset.split import load_split
+    from training import registry
+
+    split = load_split(workspace)
+    if window == "auto":
+        window = "challenger" if registry.aliases(workspace) else "champion"
+    named = {"champion": split.champion_end, "challenger": split.challenger_end}
+    if window in named:
+        return named[window]
+    try:
+        end = datetime.fromisoformat(window)
+    except ValueError:
+        raise DatasetError(f"WINDOW is champion, challenger, auto or ISO 8601 with a zone; got {window!r}") from None
+    if end.tzinfo is None:
+        raise DatasetError(f"WINDOW needs a time zone, as in 1998-03-01T00:00:00Z; got {window!r}")
+    return end
+
+
+class _Bars:
+    """One progress bar a stage."""
+
+    def __init__(self, display: Progress) -> None:
+        self._display = display
+        self._task: TaskID | None = None
+
+    def stage(self, name: str, total: int) -> None:
+        if self._task is not None:
+            self._display.update(self._task, completed=self._display.tasks[self._task].total)
+        self._task = self._display.add_task(name, total=total)
+
+    def advance(self) -> None:
+        if self._task is not None:
+            self._display.advance(self._task)
+
+
+@contextmanager
+def _bars() -> Iterator[_Bars]:
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as display:
+        yield _Bars(display)
+
+
+@contextmanager
+def _progress() -> Iterator[tuple["TrainingProgress", dict[str, list[tuple[int, float]]]]]:
+    from training.pipeline import Progress as TrainingProgress
+
+    history: dict[str, list[tuple[int, float]]] = {}
+    with _bars() as bars:
+
+        def metric(name: str, value: float, step: int) -> None:
+            history.setdefault(name, []).append((step, value))
+
+        yield TrainingProgress(bars.stage, bars.advance, metric), history
+
+
+def _show_metrics(report: dict[str, Any]) -> None:
+    names = ("ndcg@10", "recall@10", "mrr", "coverage")
+    table = Table("model", "version", *names, title=f"{report['requests']} requests of {report['users']} users, replayed")
+    found = {(r["model"], r["version"], r["metric"]): r for r in report["metrics"]}
+    for model, version in dict.fromkeys((r["model"], r["version"]) for r in report["metrics"]):
+        cells = (found[model, version, name] for name in names)
+        table.add_row(model, version, *(f"{c['value']:.4f} [{c['low']:.4f}, {c['high']:.4f}]" for c in cells))
+    console.print(table)
+
+
+def _show_aliases(workspace: Workspace, line: str) -> None:
+    from training import registry
+
+    now = ", ".join(f"{alias} = {version}" for alias, version in sorted(registry.aliases(workspace).items()))
+    console.print(f"{line}; {now}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,200 @@
+"""The bundle: everything that a version serves, as files with hashes. No pickle, no TensorFlow.
+
+    manifest.json       what it is, and SHA-256 and size of every other file
+    query_tower.onnx    item_tower.onnx
+    index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
+    ranker.ubj          XGBoost's own format
+    encoder.json        vocabularies and scales
+    reference.parquet   what it recommended at the end of its training window: the reference for drift
+    model_card.md       for people
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pyarrow as pa
+import xgboost as xgb
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from feature_repo.core.errors import BundleError
+from feature_repo.core.workspace import write_json
+from feature_repo.features.columns import Columns, take
+from training.encoder import Encoder
+from training.settings import CandidateSettings
+
+Array = np.ndarray[Any, Any]
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+EMBED_ROWS = 4096  # items embedded at once
+
+
+class Manifest(BaseModel):
+    """What a bundle says of itself. `user_features` and `item_features` are the raw features it reads, with types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+    dataset: str
+    data_fingerprint: str
+    window_start: str
+    window_end: str
+    repeat_consumption: bool
+    feature_services: tuple[str, ...]
+    user_features: dict[str, str]
+    item_features: dict[str, str]
+    item_attributes: tuple[str, ...]
+    ranker_features: tuple[str, ...]
+    retrievers: tuple[str, ...]
+    candidates: CandidateSettings
+    metrics: dict[str, float]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle; its methods are the models, vectorised, on raw feature columns."""
+
+    folder: Path
+    manifest: Manifest
+    encoder: Encoder
+    query_tower: ort.InferenceSession
+    item_tower: ort.InferenceSession
+    index: Array
+    ranker: xgb.Booster
+
+    @property
+    def candidates(self) -> CandidateSettings:
+        return self.manifest.candidates
+
+    @property
+    def ranker_features(self) -> tuple[str, ...]:
+        return self.manifest.ranker_features
+
+    @property
+    def item_attributes(self) -> tuple[str, ...]:
+        return self.manifest.item_attributes
+
+    @property
+    def repeat_consumption(self) -> bool:
+        return self.manifest.repeat_consumption
+
+    @property
+    def user_features(self) -> dict[str, pa.DataType]:
+        return {name: _TYPES[kind] for name, kind in self.manifest.user_features.items()}
+
+    def embed_query(self, user_ids: Array, users: Columns, moments_us: Array) -> Array:
+        """Unit vectors [n, dimension] for n requests."""
+        embedded: Array = self.query_tower.run(None, self.encoder.queries(user_ids, users, moments_us))[0]
+        return embedded
+
+    def embed_items(self, item_ids: Array, items: Columns) -> Array:
+        """Unit vectors [n, dimension] for n items: from the index, or for an item new since then from its features."""
+        known = self.encoder.item_ids.encode(item_ids)
+        embeddings = self.index[np.maximum(known, 1) - 1]
+        new = np.flatnonzero(known == 0)
+        if len(new):
+            embeddings[new] = self.run_item_tower(item_ids[new], take(items, new))
+        return embeddings
+
+    def run_item_tower(self, item_ids: Array, items: Columns) -> Array:
+        """Unit vectors [n, dimension] straight from the item tower."""
+        inputs = self.encoder.item_inputs(item_ids, items)
+        parts = [
+            self.item_tower.run(None, {name: values[at : at + EMBED_ROWS] for name, values in inputs.items()})[0]
+            for at in range(0, max(len(item_ids), 1), EMBED_ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def rank(self, matrix: Array) -> Array:
+        """Ranker scores [n] of candidates' features [n, features]."""
+        scores: Array = self.ranker.inplace_predict(matrix)
+        return scores
+
+
+_TYPES = {
+    "string": pa.string(),
+    "double": pa.float64(),
+    "int64": pa.int64(),
+    "list<string>": pa.list_(pa.string()),
+    "list<int64>": pa.list_(pa.int64()),
+}
+
+
+def type_name(kind: pa.DataType) -> str:
+    """The name under which a raw feature's type is written into the manifest."""
+    value = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    if pa.types.is_string(value) or pa.types.is_large_string(value):
+        name = "string"
+    else:
+        name = "int64" if pa.types.is_integer(value) else "double"
+    name = name if value is kind else f"list<{name}>"
+    if name not in _TYPES:
+        raise BundleError(f"a raw feature is one of {', '.join(_TYPES)}; got {kind}")
+    return name
+
+
+def seal(folder: Path, manifest: dict[str, Any]) -> Manifest:
+    """Write the manifest of a folder whose other files are complete."""
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    sealed = Manifest(**manifest, files=files, format=FORMAT)
+    write_json(folder / MANIFEST, sealed.model_dump(mode="json"))
+    return sealed
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Open the bundle in `folder` after checking every file's hash.
+
+    Raises:
+        BundleError: a file is missing, altered or not named by the manifest.
+    """
+    towers = load_towers(folder, read_manifest(folder))
+    ranker = xgb.Booster()
+    ranker.load_model(folder / "ranker.ubj")
+    ranker.set_param({"nthread": 1})  # two hundred rows are scored faster by one thread than handed to several
+    return replace(towers, ranker=ranker)
+
+
+def load_towers(folder: Path, manifest: Manifest) -> Bundle:
+    """Open what retrieval needs; the ranker is an empty one. For the time before there is a ranker."""
+    threads = ort.SessionOptions()
+    threads.intra_op_num_threads = 1  # a tower's run is shorter than waking a second thread
+    return Bundle(
+        folder=folder,
+        manifest=manifest,
+        encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
+        query_tower=ort.InferenceSession(folder / "query_tower.onnx", threads, providers=["CPUExecutionProvider"]),
+        item_tower=ort.InferenceSession(folder / "item_tower.onnx", threads, providers=["CPUExecutionProvider"]),
+        index=np.load(folder / "index.npy", allow_pickle=False),
+        ranker=xgb.Booster(),
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of `folder`, after checking that the files are exactly those that it names."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BundleError(f"{folder}: expected a bundle with a {MANIFEST}; it has none")
+    try:
+        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise BundleError(f"{path}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from None
+    if manifest.format != FORMAT:
+        raise BundleError(f"{path}: this code reads bundle format {FORMAT}; got {manifest.format}")
+    found = {file.name for file in folder.iterdir()} - {MANIFEST}
+    if found != set(manifest.files):
+        raise BundleError(f"{folder}: the manifest names {sorted(manifest.files)}; got {sorted(found)}")
+    for name, expected in manifest.files.items():
+        if _digest(folder / name) != expected:
+            raise BundleError(f"{folder / name}: expected SHA-256 {expected}; got {_digest(folder / name)}")
+    return manifest
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

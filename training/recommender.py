@@ -1,0 +1,237 @@
+"""The recommender itself: a user's row, a moment and an item table in, a scored slate out. Replay and service run this.
+
+Nothing here reads a store, a clock or a disk. Stages: query tower -> candidates (two-tower index, then popular items) ->
+one feature matrix -> ranker -> the first k.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xgboost as xgb
+
+from feature_repo.dataset.split import to_microseconds
+from feature_repo.features.columns import Columns, row_as_columns, take
+from feature_repo.features.request import state_at
+from feature_repo.store.item_table import ItemTable, attributes
+from feature_repo.transforms.item_sequence import HISTORY_ITEMS
+from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from training.bundle import Bundle
+from training.ranker_features import feature_matrix
+
+Array = np.ndarray[Any, Any]
+
+TWO_TOWER, POPULAR = "two-tower", "popular"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: `moment` is UTC; `session` holds item ids of this visit, oldest first."""
+
+    user_id: str
+    moment: datetime
+    k: int = 10
+    context: Mapping[str, str] = field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    session: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RankedItem:
+    """An item of a slate. `propensity` is the probability that it holds this place; deterministic places have 1."""
+
+    item_id: str
+    score: float
+    rank: int
+    source: str
+    propensity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the ranker saw, one row a candidate: ids and sources [c], features [c, f], scores [c] of the ranker."""
+
+    item_ids: Array
+    sources: Array
+    features: Array
+    scores: Array
+
+
+@dataclass(frozen=True)
+class Slate:
+    """The answer, best first, and all that led to it. `degraded` names the parts that did not work."""
+
+    items: tuple[RankedItem, ...]
+    candidates: Candidates
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Candidates before ranking: rows of the item table [c], best of the two-tower first, then popular ones."""
+
+    rows: Array
+    sources: Array
+    retrieval: Columns
+    user: Columns
+    moment_us: Array
+
+
+class Recommender:
+    """One bundle over one item table."""
+
+    def __init__(self, bundle: Bundle, items: ItemTable, embeddings: Array) -> None:
+        self._bundle = bundle
+        self._items = items
+        self._embeddings = embeddings
+        self._settings = bundle.candidates
+        self._user_schema: dict[str, pa.DataType] = dict(bundle.user_features)
+        self._popularity_day = -1
+        self._popularity: Array = np.zeros(len(items))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self._bundle.ranker_features
+
+    def recommend(self, request: Request, user: Mapping[str, Any] | None) -> Slate:
+        """The `request.k` best items for the raw feature row `user`.
+
+        An unknown user is an empty row. `user` is None when the store did not answer: then the row is taken as empty,
+        and where repeats are forbidden the slate stays empty, since what was seen is not known.
+        """
+        if user is None:
+            if not self._bundle.repeat_consumption:
+                return Slate((), _no_candidates(len(self.feature_names)), ("features", "seen"))
+            return self._ranked(request, self.retrieve(request, {}), ("features",))
+        return self._ranked(request, self.retrieve(request, user), ())
+
+    def retrieve(self, request: Request, user: Mapping[str, Any]) -> Retrieved:
+        """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen."""
+        columns = row_as_columns(_with_session(user, request.session), self._user_schema)
+        moment_us = np.array([to_microseconds(request.moment)], np.int64)
+        query = self._bundle.embed_query(np.array([request.user_id], object), columns, moment_us)[0]
+        allowed = self._allowed(request, user)
+        similarity = np.where(allowed, self._embeddings @ query, -np.inf)
+        popularity = np.where(allowed, self._popular(int(moment_us[0])), -np.inf)
+        near = _best(similarity, self._settings.two_tower)
+        by_popularity = _best(popularity, self._settings.total)
+        rest = by_popularity[~np.isin(by_popularity, near)][: self._settings.total - len(near)]
+        rows = np.concatenate([near, rest])
+        sources = np.array([TWO_TOWER] * len(near) + [POPULAR] * len(rest), object)
+        places = np.full(len(self._items), self._settings.total + 1, np.float32)
+        places[by_popularity] = np.arange(1, len(by_popularity) + 1)
+        retrieval = {
+            "two_tower_score": similarity[rows].astype(np.float32),
+            "two_tower_rank": _ranks(similarity[rows]),
+            "popular_rank": places[rows],
+        }
+        return Retrieved(rows, sources, retrieval, columns, moment_us)
+
+    def features(self, retrieved: Retrieved) -> Array:
+        """The ranker's matrix [c, f] for retrieved candidates."""
+        return feature_matrix(
+            self._bundle.encoder,
+            users=retrieved.user,
+            items=take(self._items.columns, retrieved.rows),
+            moments_us=retrieved.moment_us,
+            retrieval=retrieved.retrieval,
+        )
+
+    def similar(self, item_id: str, k: int) -> tuple[RankedItem, ...]:
+        """The k items nearest to `item_id` in the item tower; for an unknown item the most popular ones."""
+        row = self._items.rows.get(item_id)
+        if row is None:
+            popularity = self._popular(to_microseconds(self._items.as_of))
+            return self._answer(_best(popularity, k), popularity, POPULAR)
+        near = self._embeddings @ self._embeddings[row]
+        near[row] = -np.inf
+        return self._answer(_best(near, k), near, TWO_TOWER)
+
+    def item(self, item_id: str) -> Mapping[str, Any]:
+        """What a person may want to read about an item; empty for an unknown one."""
+        shown = attributes(self._items, item_id)
+        return {name: shown[name] for name in self._bundle.item_attributes if name in shown}
+
+    def items_changed(self, rows: Array) -> None:
+        """Take notice of new state in `rows` of the item table."""
+        if self._popularity_day >= 0 and len(rows):
+            self._popularity[rows] = self._count(take(self._items.columns, rows), self._popularity_day)
+
+    def _ranked(self, request: Request, retrieved: Retrieved, degraded: tuple[str, ...]) -> Slate:
+        matrix = self.features(retrieved)
+        if len(matrix) == 0:
+            return Slate((), _no_candidates(matrix.shape[1]), degraded)
+        try:
+            scores = self._bundle.rank(matrix)
+        except xgb.core.XGBoostError:
+            scores, degraded = -np.arange(len(matrix), dtype=np.float32), (*degraded, "ranker")
+        ids = self._items.item_ids[retrieved.rows]
+        order = np.argsort(-scores, kind="stable")[: request.k]
+        items = tuple(
+            RankedItem(str(ids[place]), float(scores[place]), rank, str(retrieved.sources[place]))
+            for rank, place in enumerate(order, start=1)
+        )
+        return Slate(items, Candidates(ids, retrieved.sources, matrix, scores), degraded)
+
+    def _allowed(self, request: Request, user: Mapping[str, Any]) -> Array:
+        allowed = np.ones(len(self._items), bool)
+        hidden: set[str] = set(request.exclude)
+        if not self._bundle.repeat_consumption:
+            hidden.update(user.get("seen_items") or (), request.session)
+        allowed[[self._items.rows[i] for i in hidden if i in self._items.rows]] = False
+        return allowed
+
+    def _popular(self, moment_us: int) -> Array:
+        today = moment_us // MICROSECONDS_A_DAY
+        if today != self._popularity_day:
+            self._popularity, self._popularity_day = self._count(self._items.columns, today), today
+        return self._popularity
+
+    def _count(self, columns: Columns, today: int) -> Array:
+        noon = np.full(len(columns["item_days"]), today * MICROSECONDS_A_DAY + MICROSECONDS_A_DAY // 2, np.int64)
+        window = f"item_events_{self._settings.popular_window_days}d"
+        counts = state_at("item", columns, noon)
+        # All-time events break ties and carry a log that is older than the window.
+        return counts[window].astype(np.float64) + counts["item_events"] * 1e-6
+
+    def _answer(self, rows: Array, scores: Array, source: str) -> tuple[RankedItem, ...]:
+        return tuple(
+            RankedItem(str(self._items.item_ids[row]), float(scores[row]), rank, source)
+            for rank, row in enumerate(rows, start=1)
+        )
+
+
+def build_recommender(bundle: Bundle, items: ItemTable) -> Recommender:
+    """Embed every item of the table with the bundle's item tower; an item unknown to training is embedded by its features."""
+    return Recommender(bundle, items, bundle.embed_items(items.item_ids, items.columns))
+
+
+def _with_session(user: Mapping[str, Any], session: Sequence[str]) -> Mapping[str, Any]:
+    if not session:
+        return user
+    history = [*(user.get("history_items") or ()), *session][-HISTORY_ITEMS:]
+    return {**user, "history_items": history}
+
+
+def _best(scores: Array, count: int) -> Array:
+    """Positions of the `count` highest finite scores, best first; equal scores keep their order."""
+    count = min(count, len(scores))
+    if count <= 0:
+        return np.zeros(0, np.int64)
+    found = np.argpartition(-scores, count - 1)[:count]
+    found = found[np.lexsort((found, -scores[found]))]
+    return found[np.isfinite(scores[found])]
+
+
+def _ranks(scores: Array) -> Array:
+    ranks = np.empty(len(scores), np.float32)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks
+
+
+def _no_candidates(features: int) -> Candidates:
+    empty = np.zeros(0, object)
+    return Candidates(empty, empty, np.zeros((0, features), np.float32), np.zeros(0, np.float32))
