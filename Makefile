@@ -1,0 +1,104 @@
+# One vocabulary for people, hooks and CI. `make` alone prints it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DATASET ?= movielens-100k
+PORT ?= 3000
+UNTIL ?= now
+WINDOW ?= auto
+export DATASET UNTIL WINDOW
+# A data set of one's own gets a folder of its own; BUILD= names another.
+ifneq ($(DATASET),movielens-100k)
+BUILD ?= build/$(notdir $(basename $(DATASET)))
+endif
+ifdef BUILD
+export BUILD
+endif
+ifdef STORE_URL
+export STORE_URL
+endif
+
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+step = printf '\n— %s\n' $(1) && $(RUN) monitoring timed $(1) --
+READY := .venv/.ready
+
+.PHONY: help demo test check format bench data apply materialize train evaluate promote serve canary rollback drift \
+	skew monitor erase
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@printf '\n  DATASET=  a built-in data set (movielens-100k, the default) or the path of a dataset.yaml\n'
+	@printf '  BUILD=    where generated things go (default build/)\n'
+	@printf '  UNTIL=    materialize: ISO 8601 with a zone, now, or held-out\n'
+	@printf '  WINDOW=   train: champion, challenger, auto, or ISO 8601 with a zone\n'
+	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
+
+# Everything is installed from the lock, and compiled there, so that no command pays for it at its start.
+$(READY): requirements.lock pyproject.toml
+	@echo "installing into .venv from requirements.lock (a few minutes, once)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed; got {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## the whole loop on real data: events, features, models, canary, promotion, drift
+	@$(call step,data) $(RUN) feature_repo data
+	@$(call step,apply) $(RUN) feature_repo apply
+	@$(call step,materialize) $(RUN) feature_repo materialize --until held-out
+	@$(call step,train) $(RUN) training train --window champion
+	@$(call step,challenger) $(RUN) training train --window challenger
+	@$(call step,evaluate) $(RUN) training evaluate
+	@$(call step,drift) $(RUN) monitoring drift
+	@$(call step,canary) $(RUN) k8s canary
+	@$(call step,promote) $(RUN) training promote
+	@$(call step,serve) $(RUN) serving probe --version $$($(RUN) training fetch)
+	@$(RUN) monitoring summary
+
+test: $(READY) ## all tests, the fast ones first
+	@$(BIN)/pytest
+
+check: $(READY) ## lint, types, layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## put every file into the project's format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+data: $(READY) ## fetch and clean the events, build the feature tables
+	@$(RUN) feature_repo data
+
+apply: $(READY) ## register the feature definitions
+	@$(RUN) feature_repo apply
+
+materialize: $(READY) ## fill the online store, publish the item snapshot
+	@$(RUN) feature_repo materialize
+
+train: $(READY) ## train and register a version
+	@$(RUN) training train
+
+evaluate: $(READY) ## replay held-out time with champion and challenger
+	@$(RUN) training evaluate
+
+promote: $(READY) ## decide on the challenger by the policy
+	@$(RUN) training promote
+
+rollback: $(READY) ## make the previous champion champion again
+	@$(RUN) training rollback
+
+serve: $(READY) ## serve the champion on 127.0.0.1:$(PORT)
+	@version=$$($(RUN) training fetch) && exec $(RUN) serving run --version $$version --port $(PORT)
+
+canary: $(READY) ## release the challenger step by step beside the champion
+	@$(RUN) k8s canary
+
+drift: $(READY) ## compare what is recommended now with the champion's reference
+	@$(RUN) monitoring drift
+
+bench skew monitor erase: # not built yet
+	@echo "make $@ is not built yet" >&2; exit 2
