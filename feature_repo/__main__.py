@@ -43,7 +43,7 @@ def materialize(
         str,
         typer.Option(
             envvar="UNTIL",
-            help="State before this moment: ISO 8601 with a zone, `now`, or `held-out` (where the held-out window starts).",
+            help="State before this moment: ISO 8601 with a zone, `now`, or `held-out` (where that window starts).",
         ),
     ] = "now",
 ) -> None:

@@ -27,7 +27,9 @@ def _dataset() -> Dataset:
 
 def _view(name: str, entity: Entity, fields: list[Field], description: str) -> FeatureView:
     source = FileSource(
-        name=f"{name}_table", path=str(_workspace.tables / f"{name}.parquet"), timestamp_field="event_timestamp"
+        name=f"{name}_table",
+        path=str(_workspace.tables / f"{name}.parquet"),
+        timestamp_field="event_timestamp",
     )
     # State is true until the next event and attributes until the next row, so neither has a time to live.
     return FeatureView(
@@ -71,13 +73,16 @@ if _declared.items is not None and _declared.items.attributes:
     _metadata = [item_metadata]
 if not _declared.repeat_consumption:
     user_seen = _view(
-        "user_seen", user, [Field(name="seen_items", dtype=Array(String))], "What is not to be recommended again"
+        "user_seen",
+        user,
+        [Field(name="seen_items", dtype=Array(String))],
+        "What is not to be recommended again",
     )
     _seen = [user_seen]
 
 
 # Feast stores the body of an on-demand view in its registry, so a body only calls what can be imported anywhere.
-@on_demand_feature_view(
+@on_demand_feature_view(  # type: ignore[untyped-decorator]
     sources=[request], schema=[Field(name=n, dtype=Float32) for n in CONTEXT_FEATURES], mode="pandas"
 )
 def request_context(inputs: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +90,7 @@ def request_context(inputs: pd.DataFrame) -> pd.DataFrame:
     return context_frame(inputs)
 
 
-@on_demand_feature_view(
+@on_demand_feature_view(  # type: ignore[untyped-decorator]
     sources=[request, user_activity],
     schema=[Field(name=n, dtype=Float32) for n in state_features("user")],
     mode="pandas",
@@ -95,7 +100,7 @@ def user_windows(inputs: pd.DataFrame) -> pd.DataFrame:
     return user_frame(inputs)
 
 
-@on_demand_feature_view(
+@on_demand_feature_view(  # type: ignore[untyped-decorator]
     sources=[request, item_popularity],
     schema=[Field(name=n, dtype=Float32) for n in state_features("item")],
     mode="pandas",

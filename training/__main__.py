@@ -50,7 +50,9 @@ def train(
     folder = Path(tempfile.mkdtemp(prefix=".bundle-", dir=workspace.root))
     try:
         with _progress() as (progress, history):
-            version = train_and_register(workspace, settings, end=end, folder=folder, progress=progress, history=history)
+            version = train_and_register(
+                workspace, settings, end=end, folder=folder, progress=progress, history=history
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _show_aliases(workspace, f"version {version}, trained on events before {end.isoformat()}")
@@ -104,7 +106,9 @@ def rollback() -> None:
 
 
 @app.command()
-def fetch(version: Annotated[str, typer.Option(help="A version number, or an alias to resolve once.")] = "champion") -> None:
+def fetch(
+    version: Annotated[str, typer.Option(help="A version number, or an alias to resolve once.")] = "champion",
+) -> None:
     """Bring a version's bundle into the workspace and print its number."""
     from training import registry
 
@@ -172,7 +176,12 @@ def _progress() -> Iterator[tuple["TrainingProgress", dict[str, list[tuple[int, 
 
 def _show_metrics(report: dict[str, Any]) -> None:
     names = ("ndcg@10", "recall@10", "mrr", "coverage")
-    table = Table("model", "version", *names, title=f"{report['requests']} requests of {report['users']} users, replayed")
+    table = Table(
+        "model",
+        "version",
+        *names,
+        title=f"{report['requests']} requests of {report['users']} users, replayed",
+    )
     found = {(r["model"], r["version"], r["metric"]): r for r in report["metrics"]}
     for model, version in dict.fromkeys((r["model"], r["version"]) for r in report["metrics"]):
         cells = (found[model, version, name] for name in names)

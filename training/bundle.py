@@ -1,12 +1,12 @@
 """The bundle: everything that a version serves, as files with hashes. No pickle, no TensorFlow.
 
-    manifest.json       what it is, and SHA-256 and size of every other file
-    query_tower.onnx    item_tower.onnx
-    index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
-    ranker.ubj          XGBoost's own format
-    encoder.json        vocabularies and scales
-    reference.parquet   what it recommended at the end of its training window: the reference for drift
-    model_card.md       for people
+manifest.json       what it is, and SHA-256 and size of every other file
+query_tower.onnx    item_tower.onnx
+index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
+ranker.ubj          XGBoost's own format
+encoder.json        vocabularies and scales
+reference.parquet   what it recommended at the end of its training window: the reference for drift
+model_card.md       for people
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from feature_repo.core.errors import BundleError
 from feature_repo.core.workspace import write_json
 from feature_repo.features.columns import Columns, take
 from training.encoder import Encoder
+from training.ranker_features import feature_names
 from training.settings import CandidateSettings
 
 Array = np.ndarray[Any, Any]
@@ -96,7 +97,7 @@ class Bundle:
     def embed_items(self, item_ids: Array, items: Columns) -> Array:
         """Unit vectors [n, dimension] for n items: from the index, or for an item new since then from its features."""
         known = self.encoder.item_ids.encode(item_ids)
-        embeddings = self.index[np.maximum(known, 1) - 1]
+        embeddings: Array = self.index[np.maximum(known, 1) - 1]
         new = np.flatnonzero(known == 0)
         if len(new):
             embeddings[new] = self.run_item_tower(item_ids[new], take(items, new))
@@ -157,6 +158,12 @@ def load_bundle(folder: Path) -> Bundle:
     ranker = xgb.Booster()
     ranker.load_model(folder / "ranker.ubj")
     ranker.set_param({"nthread": 1})  # two hundred rows are scored faster by one thread than handed to several
+    expected = feature_names(towers.encoder)
+    if towers.ranker_features != expected or ranker.num_features() != len(expected):
+        raise BundleError(
+            f"{folder}: this code gives the ranker {len(expected)} features; the bundle's was trained on "
+            f"{ranker.num_features()}: {sorted(set(expected) ^ set(towers.ranker_features))[:5]} differ"
+        )
     return replace(towers, ranker=ranker)
 
 

@@ -68,7 +68,7 @@ class AttributeEncoder:
     numeric: dict[str, Scale]
 
     def inputs(self, columns: Columns) -> Columns:
-        """`categories` [n, c] indexes, `flags` [n, v] of multi values, `numbers` [n, m]; kinds without columns are absent."""
+        """`categories` [n, c], `flags` [n, v] of multi values, `numbers` [n, m]; a kind without columns is absent."""
         inputs = {}
         if self.categorical:
             inputs["categories"] = np.stack([v.encode(columns[n]) for n, v in self.categorical.items()], axis=1)
@@ -104,8 +104,10 @@ class Encoder:
     items: AttributeEncoder
 
     def queries(self, user_ids: Array, users: Columns, moments_us: Array) -> Columns:
-        """Inputs of the query tower for n requests: the attributes', `user_id`, `hour`, `weekday` [n], `activity` [n, 1]
-        and `history` [n, HISTORY_ITEMS]."""
+        """Inputs of the query tower for n requests.
+
+        The attributes', and `user_id`, `hour`, `weekday` [n], `activity` [n, 1], `history` [n, HISTORY_ITEMS].
+        """
         context = context_at(moments_us)
         activity = np.log1p(np.nan_to_num(users["user_event_count"]))
         return {

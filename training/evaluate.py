@@ -19,12 +19,14 @@ from training.evaluation.report import metric_rows, ndcg_difference, number_user
 from training.reference import recommended_rows
 from training.replay import Moment, moments, open_timeline
 
-REPORT, CURRENT = "evaluation.json", "current.parquet"
+REPORT = "evaluation.json"
 SEED = 20
 
 
-def evaluate(workspace: Workspace, *, on_stage: Callable[[str, int], None], on_request: Callable[[], None]) -> dict[str, Any]:
-    """Measure both versions on the same requests; writes the report and the champion's recommended items."""
+def evaluate(
+    workspace: Workspace, *, on_stage: Callable[[str, int], None], on_request: Callable[[], None]
+) -> dict[str, Any]:
+    """Measure both versions on the same requests; writes the report and what each recommended."""
     champion, challenger = pair(workspace)
     split = load_split(workspace)
     asked = moments(workspace, split.challenger_end, split.test_end)
@@ -37,8 +39,7 @@ def evaluate(workspace: Workspace, *, on_stage: Callable[[str, int], None], on_r
         on_stage(f"replay of version {version}", len(asked))
         replayed[version], catalogue = _replay(store, workspace, bundle, asked, on_request)
         rows += metric_rows(replayed[version], users, version=version, catalogue=catalogue)
-        if version == champion:
-            _write_current(workspace, bundle, replayed[version], asked)
+        _write_current(workspace, version, bundle, replayed[version], asked)
     best = per_request(replayed[champion], "two-stage")["ndcg@10"]
     popular = per_request(replayed[champion], "popular")["ndcg@10"]
     comparison = None
@@ -86,14 +87,18 @@ def pair(workspace: Workspace) -> tuple[str, str | None]:
 
 
 def _replay(
-    store: FeatureStore, workspace: Workspace, bundle: Bundle, asked: list[Moment], on_request: Callable[[], None]
+    store: FeatureStore,
+    workspace: Workspace,
+    bundle: Bundle,
+    asked: list[Moment],
+    on_request: Callable[[], None],
 ) -> tuple[Replayed, int]:
     split = load_split(workspace)
     timeline = open_timeline(store, workspace, start=split.challenger_end, end=split.test_end)
     return replay(store, bundle, timeline, asked, on_request), len(timeline.table)
 
 
-def _write_current(workspace: Workspace, bundle: Bundle, replayed: Replayed, asked: list[Moment]) -> None:
+def _write_current(workspace: Workspace, version: str, bundle: Bundle, replayed: Replayed, asked: list[Moment]) -> None:
     of_row = [asked[number] for number in replayed.shown_request]
     table = recommended_rows(
         bundle.ranker_features,
@@ -103,4 +108,4 @@ def _write_current(workspace: Workspace, bundle: Bundle, replayed: Replayed, ask
         user_ids=[m.user_id for m in of_row],
         moments_us=[m.moment_us for m in of_row],
     )
-    pq.write_table(table, workspace.reports / CURRENT)
+    pq.write_table(table, workspace.reports / f"current-{version}.parquet")

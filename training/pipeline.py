@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xgboost as xgb
 from feast import FeatureStore
 
@@ -22,21 +21,19 @@ from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import ItemTable, item_table
 from feature_repo.store.materialize import items_at
 from feature_repo.store.open import SERVICES, open_store, references, stored_features
-from training.bundle import FORMAT, Bundle, Manifest, load_towers, seal, type_name
+from training.bundle import FORMAT, Manifest, load_towers, seal, type_name
 from training.card import model_card
 from training.encoder import Encoder
-from training.evaluation.metrics import ndcg, recall
 from training.ranker_features import feature_names
 from training.ranking import lambdamart
 from training.ranking.candidates import RankerRows, ranker_rows
 from training.recommender import POPULAR, TWO_TOWER, build_recommender
-from training.reference import recommended_rows
 from training.replay import Moment, moments, open_timeline
 from training.retrieval.examples import Examples, tower_examples
 from training.settings import TrainingSettings
+from training.validation import validate
 
 Array = np.ndarray[Any, Any]
-SLATE = 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,9 @@ class Window:
     for_ranker: list[Moment]
 
 
-def train(workspace: Workspace, settings: TrainingSettings, *, end: datetime, folder: Path, progress: Progress) -> Manifest:
+def train(
+    workspace: Workspace, settings: TrainingSettings, *, end: datetime, folder: Path, progress: Progress
+) -> Manifest:
     """Train on events before `end` and write a sealed bundle into the empty `folder`."""
     store, dataset = open_store(workspace), active_dataset(workspace)
     window = open_window(workspace, settings, end=end)
@@ -80,7 +79,7 @@ def train(workspace: Workspace, settings: TrainingSettings, *, end: datetime, fo
     ranker = _train_ranker(rows.of(learn).with_positive(), draft, settings, progress)
     ranker.save_model(folder / "ranker.ubj")
     bundle = replace(towers, ranker=ranker)
-    metrics |= _write_reference(bundle, rows.of(hold_out), hold_out, folder / "reference.parquet")
+    metrics |= validate(bundle, rows.of(hold_out), hold_out, folder / "reference.parquet")
     counts = {
         "tower_events": len(examples.items["item_id"]),
         "ranker_requests": len(learn),
@@ -93,7 +92,7 @@ def train(workspace: Workspace, settings: TrainingSettings, *, end: datetime, fo
 
 
 def open_window(workspace: Workspace, settings: TrainingSettings, *, end: datetime) -> Window:
-    """Divide [first event, `end`): the last share of its events is the ranker's, as many requests as the settings ask."""
+    """Divide [first event, `end`): the last share of its events is the ranker's, at most as many as it asks."""
     start = load_split(workspace).start
     asked = moments(workspace, start, end)
     events = np.cumsum([len(m.items) for m in asked])
@@ -121,7 +120,12 @@ def _train_towers(
 
     model = two_tower.build(examples.encoder, settings.tower)
     two_tower.train(
-        model, examples.queries, examples.items, settings=settings.tower, seed=settings.seed, on_epoch=on_epoch
+        model,
+        examples.queries,
+        examples.items,
+        settings=settings.tower,
+        seed=settings.seed,
+        on_epoch=on_epoch,
     )
     known = np.array([catalogue.rows[item] for item in examples.encoder.item_ids.values], np.int64)
     inputs = examples.encoder.item_inputs(catalogue.item_ids, catalogue.columns)
@@ -141,9 +145,7 @@ def _divide(rows: RankerRows, settings: TrainingSettings) -> tuple[Array, Array]
     return np.arange(requests - kept), np.arange(requests - kept, requests)
 
 
-def _train_ranker(
-    rows: RankerRows, draft: Manifest, settings: TrainingSettings, progress: Progress
-) -> xgb.Booster:
+def _train_ranker(rows: RankerRows, draft: Manifest, settings: TrainingSettings, progress: Progress) -> xgb.Booster:
     if len(rows.relevance) == 0:
         raise DatasetError("the ranker needs requests whose candidates hold an item that was consumed; none has one")
 
@@ -160,36 +162,6 @@ def _train_ranker(
         seed=settings.seed,
         on_round=on_round,
     )
-
-
-def _write_reference(bundle: Bundle, rows: RankerRows, requests: Array, path: Path) -> dict[str, float]:
-    """Rank the held-back requests, keep what was recommended as the reference sample, and measure it."""
-    scores = bundle.rank(rows.matrix)
-    order = np.lexsort((-scores, rows.request))
-    starts = np.searchsorted(rows.request[order], requests)
-    ends = np.searchsorted(rows.request[order], requests, side="right")
-    slates = [order[start : min(start + SLATE, end)] for start, end in zip(starts, ends, strict=True)]
-    hits = np.zeros((len(requests), SLATE))
-    for row, slate in enumerate(slates):
-        hits[row, : len(slate)] = rows.relevance[slate]
-    relevant = np.array([len(rows.asked[r].items) for r in requests])
-    shown = np.concatenate(slates)
-    asked = [rows.asked[r] for r in rows.request[shown]]
-    table = recommended_rows(
-        bundle.ranker_features,
-        features=rows.matrix[shown],
-        scores=scores[shown],
-        request_ids=[f"{m.user_id}@{m.moment_us}" for m in asked],
-        user_ids=[m.user_id for m in asked],
-        moments_us=[m.moment_us for m in asked],
-    )
-    pq.write_table(table, path)
-    found = np.bincount(rows.request, rows.relevance, minlength=len(rows.asked))[requests]
-    return {
-        "validation_ndcg_at_10": float(ndcg(hits, relevant).mean()),
-        "validation_recall_at_10": float(recall(hits, relevant).mean()),
-        "validation_candidate_recall": float((found / relevant).mean()),
-    }
 
 
 def _facts(

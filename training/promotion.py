@@ -14,7 +14,10 @@ class PromotionPolicy(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     margin_share: float = Field(
-        0.05, ge=0, le=1, description="largest loss of NDCG@10 that is tolerated, as a share of the champion's"
+        0.05,
+        ge=0,
+        le=1,
+        description="largest loss of NDCG@10 that is tolerated, as a share of the champion's",
     )
     coverage_share: float = Field(
         0.8, ge=0, le=1, description="smallest coverage of the catalogue, as a share of the champion's"

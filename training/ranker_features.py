@@ -10,7 +10,7 @@ from training.encoder import AttributeEncoder, Encoder, flags
 
 Array = np.ndarray[Any, Any]
 
-RETRIEVAL_FEATURES = ("two_tower_score", "two_tower_rank", "popular_rank")
+RETRIEVAL_FEATURES = ("two_tower_score", "two_tower_rank", "last_item_score", "popular_rank")
 
 
 def feature_names(encoder: Encoder) -> tuple[str, ...]:
@@ -26,33 +26,41 @@ def feature_names(encoder: Encoder) -> tuple[str, ...]:
 
 
 def feature_matrix(
-    encoder: Encoder, *, users: Columns, items: Columns, moments_us: Array, retrieval: Columns
+    encoder: Encoder,
+    *,
+    users: Columns,
+    items: Columns,
+    item_attributes: Array,
+    moments_us: Array,
+    retrieval: Columns,
 ) -> Array:
-    """Float32 [n, features]. `users` and `moments_us` hold n rows, or one row that is repeated for every item."""
-    rows = len(retrieval["two_tower_score"])
-    of_request = [state_at("user", users, moments_us), _attributes(encoder.users, users), context_at(moments_us)]
+    """Float32 [n, features]. `users` and `moments_us` hold n rows, or one row that is repeated for every item.
+
+    `items` [n] is raw state; `item_attributes` [n, a] comes from `attribute_matrix`, which a process computes once.
+    """
+    rows = len(item_attributes)
     of_items = [
-        {name: retrieval[name] for name in RETRIEVAL_FEATURES},
-        state_at("item", items, np.broadcast_to(moments_us, rows)),
-        _attributes(encoder.items, items),
+        *(retrieval[name] for name in RETRIEVAL_FEATURES),
+        *state_at("item", items, np.broadcast_to(moments_us, rows)).values(),
     ]
-    left = _stack(of_items)
-    right = np.broadcast_to(_stack(of_request), (rows, sum(len(part) for part in of_request)))
-    return np.concatenate([left, right], axis=1)
+    of_request = [*state_at("user", users, moments_us).values()]
+    right = [attribute_matrix(encoder.users, users, len(moments_us)), *context_at(moments_us).values()]
+    parts = [*of_items, item_attributes, *of_request, *right]
+    matrix = np.empty((rows, sum(1 if part.ndim == 1 else part.shape[1] for part in parts)), np.float32)
+    at = 0
+    for part in parts:
+        width = 1 if part.ndim == 1 else part.shape[1]
+        matrix[:, at : at + width] = part[:, None] if part.ndim == 1 else part
+        at += width
+    return matrix
 
 
-def _stack(parts: list[Columns]) -> Array:
-    return np.stack([values for part in parts for values in part.values()], axis=1).astype(np.float32)
-
-
-def _attributes(encoder: AttributeEncoder, columns: Columns) -> Columns:
-    # Trees need neither scales nor imputation: a number goes in as it is, missing as NaN.
-    named: Columns = {name: columns[name] for name in encoder.numeric}
-    named.update({name: known.encode(columns[name]) for name, known in encoder.categorical.items()})
-    for name, known in encoder.multi.items():
-        hot = flags(known, columns[name])
-        named.update({f"{name}={value}": hot[:, place] for place, value in enumerate(known.values)})
-    return named
+def attribute_matrix(encoder: AttributeEncoder, columns: Columns, rows: int) -> Array:
+    """Declared attributes as float32 [rows, a]. Trees need neither scales nor imputation: missing numbers stay NaN."""
+    parts = [columns[name][:, None] for name in encoder.numeric]
+    parts += [known.encode(columns[name])[:, None] for name, known in encoder.categorical.items()]
+    parts += [flags(known, columns[name]) for name, known in encoder.multi.items()]
+    return np.concatenate([np.zeros((rows, 0)), *parts], axis=1).astype(np.float32)
 
 
 def _attribute_names(prefix: str, encoder: AttributeEncoder) -> list[str]:

@@ -1,7 +1,7 @@
 """The recommender itself: a user's row, a moment and an item table in, a scored slate out. Replay and service run this.
 
-Nothing here reads a store, a clock or a disk. Stages: query tower -> candidates (two-tower index, then popular items) ->
-one feature matrix -> ranker -> the first k.
+Nothing here reads a store, a clock or a disk. Stages: query tower -> candidates (two-tower index, then popular
+items) -> one feature matrix -> ranker -> the first k.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,22 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import xgboost as xgb
 
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.features.columns import Columns, row_as_columns, take
-from feature_repo.features.request import state_at
+from feature_repo.features.request import ITEM_STATE, state_at
 from feature_repo.store.item_table import ItemTable, attributes
 from feature_repo.transforms.item_sequence import HISTORY_ITEMS
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 from training.bundle import Bundle
-from training.ranker_features import feature_matrix
+from training.ranker_features import attribute_matrix, feature_matrix
 
 Array = np.ndarray[Any, Any]
 
 TWO_TOWER, POPULAR = "two-tower", "popular"
+# Read as plain lists, or not at all, by the stages below.
+_NOT_COLUMNS = frozenset({"seen_items", "history_times"})
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Recommender:
         self._items = items
         self._embeddings = embeddings
         self._settings = bundle.candidates
-        self._user_schema: dict[str, pa.DataType] = dict(bundle.user_features)
+        self._user_schema = {n: kind for n, kind in bundle.user_features.items() if n not in _NOT_COLUMNS}
+        self._item_attributes = attribute_matrix(bundle.encoder.items, items.columns, len(items))
         self._popularity_day = -1
         self._popularity: Array = np.zeros(len(items))
 
@@ -126,6 +128,7 @@ class Recommender:
         retrieval = {
             "two_tower_score": similarity[rows].astype(np.float32),
             "two_tower_rank": _ranks(similarity[rows]),
+            "last_item_score": self._nearness_to_last(columns["history_items"], rows),
             "popular_rank": places[rows],
         }
         return Retrieved(rows, sources, retrieval, columns, moment_us)
@@ -135,7 +138,8 @@ class Recommender:
         return feature_matrix(
             self._bundle.encoder,
             users=retrieved.user,
-            items=take(self._items.columns, retrieved.rows),
+            items={name: self._items.columns[name][retrieved.rows] for name in ITEM_STATE},
+            item_attributes=self._item_attributes[retrieved.rows],
             moments_us=retrieved.moment_us,
             retrieval=retrieved.retrieval,
         )
@@ -184,6 +188,14 @@ class Recommender:
         allowed[[self._items.rows[i] for i in hidden if i in self._items.rows]] = False
         return allowed
 
+    def _nearness_to_last(self, history: Array, rows: Array) -> Array:
+        """Cosine of each candidate and the newest item of the history; NaN where there is none in the table."""
+        last = self._items.rows.get(history[0, -1])
+        if last is None:
+            return np.full(len(rows), np.nan, np.float32)
+        nearness: Array = self._embeddings[rows] @ self._embeddings[last]
+        return nearness
+
     def _popular(self, moment_us: int) -> Array:
         today = moment_us // MICROSECONDS_A_DAY
         if today != self._popularity_day:
@@ -205,7 +217,7 @@ class Recommender:
 
 
 def build_recommender(bundle: Bundle, items: ItemTable) -> Recommender:
-    """Embed every item of the table with the bundle's item tower; an item unknown to training is embedded by its features."""
+    """Open a bundle over an item table; an item that training did not know is embedded by its features."""
     return Recommender(bundle, items, bundle.embed_items(items.item_ids, items.columns))
 
 

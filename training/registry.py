@@ -50,7 +50,9 @@ def register(
     client = connect(workspace)
     manifest = read_manifest(folder)
     with alias_lock(workspace):
-        run = client.create_run(_experiment(client, workspace), run_name=f"{manifest.dataset} {manifest.window_end[:10]}")
+        run = client.create_run(
+            _experiment(client, workspace), run_name=f"{manifest.dataset} {manifest.window_end[:10]}"
+        )
         run_id = run.info.run_id
         _log(client, run_id, manifest, parameters, history)
         client.log_artifacts(run_id, str(folder), BUNDLE)
@@ -92,9 +94,9 @@ def download_bundle(workspace: Workspace, version: str) -> Path:
     """The folder of a version's bundle in the workspace, fetched once, its hashes checked."""
     target = workspace.bundles / version
     if not target.exists():
+        client = connect(workspace)
         try:
-            client = connect(workspace)
-            run_id = client.get_model_version(MODEL, version).run_id
+            run_id = str(client.get_model_version(MODEL, version).run_id)
         except MlflowException:
             raise MissingArtifact(f"the registry has no version {version!r} of {MODEL}: run `make train`") from None
         partial = workspace.bundles / f".{version}.{os.getpid()}.partial"

@@ -10,11 +10,11 @@ class _Settings(BaseModel):
 class TwoTowerSettings(_Settings):
     dimension: int = Field(48, description="length of a query's and an item's embedding")
     hidden: int = Field(96, description="units of each tower's hidden layer")
-    epochs: int = Field(12, description="passes over the training events")
+    epochs: int = Field(8, description="passes over the training events")
     batch_size: int = Field(1024, description="events in a batch; the other items of the batch are the negatives")
     learning_rate: float = Field(0.003, description="of Adam")
     temperature: float = Field(0.1, description="divides the cosine of query and item")
-    id_dropout: float = Field(0.3, description="share of user ids hidden in training, so that features must carry")
+    id_dropout: float = Field(0.7, description="share of user ids hidden in training, so that features must carry")
 
 
 class RankerSettings(_Settings):

@@ -32,7 +32,11 @@ class Cleaned:
 
 
 def clean(
-    connection: duckdb.DuckDBPyConnection, raw_events: duckdb.DuckDBPyRelation, dataset: Dataset, *, now: datetime
+    connection: duckdb.DuckDBPyConnection,
+    raw_events: duckdb.DuckDBPyRelation,
+    dataset: Dataset,
+    *,
+    now: datetime,
 ) -> Cleaned:
     """Split `raw_events` into valid events and counted refusals: read = kept + refused, always.
 

@@ -11,7 +11,17 @@ from feature_repo.core.errors import DatasetError
 
 BUILT_IN = Path(__file__).parent / "built_in"
 EVENT_COLUMNS = frozenset(
-    {"event_id", "user_id", "item_id", "timestamp", "event_type", "value", "request_id", "position", "consent"}
+    {
+        "event_id",
+        "user_id",
+        "item_id",
+        "timestamp",
+        "event_type",
+        "value",
+        "request_id",
+        "position",
+        "consent",
+    }
 )
 REQUIRED_EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")

@@ -21,7 +21,7 @@ from feature_repo.dataset.split import split_by_time
 from feature_repo.transforms.build import build_tables
 
 # Raised when a transform changes meaning, so that tables built before are built again.
-TABLES_VERSION = 1
+TABLES_VERSION = 2
 
 
 def prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[str, object]:

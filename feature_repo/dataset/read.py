@@ -41,7 +41,12 @@ def read_raw_events(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> 
         f"CAST({kind} AS VARCHAR) AS event_type",
         *(
             f"{_optional(source.get(name), kind)} AS {name}"
-            for name, kind in (("value", "DOUBLE"), ("request_id", "VARCHAR"), ("position", "INTEGER"), ("consent", "BOOLEAN"))
+            for name, kind in (
+                ("value", "DOUBLE"),
+                ("request_id", "VARCHAR"),
+                ("position", "INTEGER"),
+                ("consent", "BOOLEAN"),
+            )
         ),
         *(f"CAST({_quote(name)} AS VARCHAR) AS {name}" for name in events.context),
     ]
@@ -58,13 +63,14 @@ def read_entities(
         _require_column(table, name, path)
     if declared.valid_from:
         _require_column(table, declared.valid_from, path)
+    valid_from = _timestamp(table, declared.valid_from) if declared.valid_from else "CAST(NULL AS TIMESTAMPTZ)"
     text = (*declared.categorical, *declared.text)
     selected = [
         f"CAST({_quote(declared.key)} AS VARCHAR) AS {key}",
         *(f"nullif(trim(CAST({_quote(declared.column(a))} AS VARCHAR)), '') AS {a}" for a in text),
         *(f"{_number(declared.column(a))} AS {a}" for a in declared.numeric),
         *(f"{_values(table, declared, a)} AS {a}" for a in declared.multi),
-        f"{_timestamp(table, declared.valid_from) if declared.valid_from else 'CAST(NULL AS TIMESTAMPTZ)'} AS valid_from",
+        f"{valid_from} AS valid_from",
     ]
     return table.project(", ".join(selected)).filter(f"{key} IS NOT NULL AND {key} <> ''")
 
@@ -105,7 +111,9 @@ def _open(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyR
 
 def _require_column(table: duckdb.DuckDBPyRelation, name: str, path: Path) -> None:
     if name not in table.columns:
-        raise DatasetError(f"{path}: column {name!r} is declared and not there; the table has {', '.join(table.columns)}")
+        raise DatasetError(
+            f"{path}: column {name!r} is declared and not there; the table has {', '.join(table.columns)}"
+        )
 
 
 def _type(table: duckdb.DuckDBPyRelation, name: str) -> str:

@@ -6,16 +6,12 @@ REQUEST_LOG_SCHEMA = pa.schema(
     [
         pa.field("request_id", pa.string(), nullable=False),
         pa.field("received_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field(
-            "moment", pa.timestamp("us", tz="UTC"), nullable=False
-        ),  # what the features were computed for
+        pa.field("moment", pa.timestamp("us", tz="UTC"), nullable=False),  # what the features were computed for
         pa.field("user_id", pa.string(), nullable=False),
         pa.field("variant", pa.string(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("degraded", pa.list_(pa.string()), nullable=False),
-        pa.field(
-            "user_features", pa.string()
-        ),  # JSON of the user row as served; null when it could not be read
+        pa.field("user_features", pa.string()),  # JSON of the user row as served; null when it could not be read
         pa.field("k", pa.int32(), nullable=False),
         pa.field("slate", pa.list_(pa.string()), nullable=False),  # item ids in the order shown
         pa.field("candidates", pa.list_(pa.string()), nullable=False),

@@ -15,8 +15,11 @@ def as_columns(table: pa.Table, names: Iterable[str]) -> Columns:
 
 
 def row_as_columns(row: Mapping[str, Any], schema: Mapping[str, pa.DataType]) -> Columns:
-    """One raw feature row as columns of length 1; a feature that the row lacks is null."""
-    return {name: _as_array(pa.chunked_array([pa.array([row.get(name)], kind)])) for name, kind in schema.items()}
+    """One raw feature row as columns of length 1, as `as_columns` would give them; a feature that it lacks is null.
+
+    Without Arrow, whose arrays cost more to build than one row is worth.
+    """
+    return {name: _cell(row.get(name), kind) for name, kind in schema.items()}
 
 
 def take(columns: Columns, rows: np.ndarray[Any, Any]) -> Columns:
@@ -43,3 +46,13 @@ def _as_array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
     return np.asarray(column.to_numpy(), object)
+
+
+def _cell(value: Any, kind: pa.DataType) -> np.ndarray[Any, Any]:
+    if pa.types.is_list(kind):
+        if value is None or len(value) == 0:
+            value = [0] if pa.types.is_integer(kind.value_type) else [None]
+        return np.array([value], np.int64 if pa.types.is_integer(kind.value_type) else object)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return np.array([np.nan if value is None else value], np.float64)
+    return np.array([value], object)

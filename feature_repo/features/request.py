@@ -37,7 +37,8 @@ def state_at(prefix: str, state: Columns, moment_us: Array) -> Columns:
         f"{prefix}_events_{window}d": np.where((days > today - window) & (days <= today), counts, 0).sum(axis=1)
         for window in WINDOWS
     }
-    features[f"{prefix}_events"] = np.nan_to_num(state[f"{prefix}_event_count"], nan=0.0)
+    total = np.nan_to_num(state[f"{prefix}_event_count"], nan=0.0)
+    features[f"{prefix}_events"] = np.broadcast_to(total, len(features[f"{prefix}_events_{WINDOWS[0]}d"]))
     features[f"{prefix}_recency_days"] = (moment_us - state[f"{prefix}_last_event"]) / MICROSECONDS_A_DAY
     features[f"{prefix}_age_days"] = (moment_us - state[f"{prefix}_first_event"]) / MICROSECONDS_A_DAY
     return {name: values.astype(np.float32) for name, values in features.items()}

@@ -49,7 +49,7 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         **unsupported: Any,
     ) -> RetrievalJob:
         if filter_by_created_timestamp:
-            # "Newest among those written by then" has no single sort order, so it is no ASOF join: Feast's own is right.
+            # "Newest of those written by then" has no single sort order, so it is no ASOF join: Feast's own is right.
             return DuckDBOfflineStore.get_historical_features(
                 config, feature_views, feature_refs, entity_df, registry, project, full_feature_names, True
             )
@@ -119,7 +119,10 @@ class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]
         return self._table.to_pandas()
 
     def persist(
-        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None  # noqa: ARG002
+        self,
+        storage: SavedDatasetStorage,
+        allow_overwrite: bool = False,
+        timeout: int | None = None,
     ) -> None:
         raise NotImplementedError("saved data sets are written by the caller: use to_arrow() and pyarrow.parquet")
 

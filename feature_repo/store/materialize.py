@@ -25,7 +25,7 @@ def materialize(workspace: Workspace, *, until: datetime) -> int:
     store.materialize(start_date=first_stamp(workspace) - timedelta(days=1), end_date=until)
     items = items_at(store, workspace, to_microseconds(until))
     publish(items, workspace, as_of=until)
-    return items.num_rows
+    return len(items)
 
 
 def items_at(store: FeatureStore, workspace: Workspace, moment_us: int) -> pa.Table:

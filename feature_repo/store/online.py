@@ -26,7 +26,7 @@ class OnlineReader:
             answer = self._store.get_online_features(
                 features=self._features, entity_rows=[{"user_id": user_id}]
             ).to_dict()
-        except Exception as error:  # noqa: BLE001 - the border to Feast: each online store raises errors of its own
+        except Exception as error:
             raise StoreUnavailable(f"the online store did not answer: {type(error).__name__}: {error}") from error
         return {name: values[0] for name, values in answer.items() if name != "user_id" and values[0] is not None}
 

@@ -12,6 +12,7 @@ from feature_repo.dataset.declaration import Dataset
 from feature_repo.transforms.attributes import dated_attributes
 from feature_repo.transforms.buckets import activity_state
 from feature_repo.transforms.item_sequence import HISTORY_ITEMS, SEEN_ITEMS, item_sequence
+from feature_repo.transforms.moments import with_microseconds
 
 
 def build_tables(
@@ -30,7 +31,7 @@ def feature_tables(
     dataset: Dataset, *, events: pa.Table, users: pa.Table | None, items: pa.Table | None
 ) -> dict[str, Table]:
     """The feature tables as expressions over `events`; nothing runs until one of them is read."""
-    log = ibis.memtable(events)
+    log = ibis.memtable(with_microseconds(events))
     positive = [kind for kind, weight in dataset.weights.items() if weight > 0]
     if not positive:
         raise DatasetError(f"weights: at least one event type needs a weight above 0; got {dataset.weights}")
@@ -48,5 +49,7 @@ def feature_tables(
         ("item_metadata", "item_id", dataset.items, items),
     ):
         if declared is not None and rows is not None:
-            tables[view] = dated_attributes(ibis.memtable(rows), key=key, attributes=declared.attributes, first_event=first_event)
+            tables[view] = dated_attributes(
+                ibis.memtable(rows), key=key, attributes=declared.attributes, first_event=first_event
+            )
     return tables

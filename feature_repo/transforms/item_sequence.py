@@ -3,7 +3,7 @@
 import ibis
 from ibis.expr.types import Table
 
-from feature_repo.transforms.moments import after, microseconds_of
+from feature_repo.transforms.moments import after
 
 HISTORY_ITEMS = 50  # what the query tower reads
 SEEN_ITEMS = 1000  # what the filter of consumed items knows
@@ -21,7 +21,7 @@ def item_sequence(events: Table, *, limit: int, name: str, with_times: bool) -> 
     moment = ibis.window(group_by=["user_id", "timestamp"], order_by=ibis.desc("event_id"))
     collected = events.mutate(
         items=events.item_id.collect().over(last),
-        times=microseconds_of(events.timestamp).collect().over(last),
+        times=events.moment_us.collect().over(last),
         from_end=ibis.row_number().over(moment),
     )
     ends = collected.filter(collected.from_end == 0)

@@ -1,9 +1,19 @@
-"""Time arithmetic that every state transform shares."""
+"""Time arithmetic that every state transform shares.
+
+Transforms count in `moment_us`, an event's time as whole microseconds since 1970: engines disagree on what their own
+functions make of a fraction of a second.
+"""
 
 import ibis
+import pyarrow as pa
 from ibis.expr.types import IntegerValue, TimestampValue
 
 MICROSECONDS_A_DAY = 86_400_000_000
+
+
+def with_microseconds(events: pa.Table) -> pa.Table:
+    """`events` with the column `moment_us`."""
+    return events.append_column("moment_us", events["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
 
 
 def after(timestamp: TimestampValue) -> TimestampValue:
@@ -14,13 +24,9 @@ def after(timestamp: TimestampValue) -> TimestampValue:
     return timestamp + ibis.interval(microseconds=1)
 
 
-def microseconds_of(timestamp: TimestampValue) -> IntegerValue:
-    return timestamp.epoch_seconds().cast("int64") * 1_000_000 + timestamp.microsecond().cast("int64")
-
-
-def days_of(timestamp: TimestampValue) -> IntegerValue:
+def days_of(moment_us: IntegerValue) -> IntegerValue:
     """Whole days since 1970, in UTC."""
-    return (timestamp.epoch_seconds().cast("int64") // 86_400).cast("int64")
+    return (moment_us // MICROSECONDS_A_DAY).cast("int64")
 
 
 def whole(total: IntegerValue) -> IntegerValue:

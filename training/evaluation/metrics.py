@@ -17,12 +17,14 @@ def ndcg(hits: Array, relevant: Array) -> Array:
     k = hits.shape[1]
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(relevant, k)]
-    return np.divide(hits @ discounts, ideal, out=np.zeros(len(hits)), where=ideal > 0)
+    score: Array = np.divide(hits @ discounts, ideal, out=np.zeros(len(hits)), where=ideal > 0)
+    return score
 
 
 def recall(hits: Array, relevant: Array) -> Array:
     """Share of the relevant items that are in the slate."""
-    return np.divide(hits.sum(axis=1), relevant, out=np.zeros(len(hits)), where=relevant > 0)
+    share: Array = np.divide(hits.sum(axis=1), relevant, out=np.zeros(len(hits)), where=relevant > 0)
+    return share
 
 
 def reciprocal_rank(hits: Array) -> Array:

@@ -30,7 +30,11 @@ class Replayed:
 
 
 def replay(
-    store: FeatureStore, bundle: Bundle, timeline: ItemTimeline, asked: list[Moment], on_request: Callable[[], None]
+    store: FeatureStore,
+    bundle: Bundle,
+    timeline: ItemTimeline,
+    asked: list[Moment],
+    on_request: Callable[[], None],
 ) -> Replayed:
     """Every moment asks for a slate of K, and only then its events become state."""
     recommender = build_recommender(bundle, timeline.table)

@@ -10,7 +10,7 @@ from feast import FeatureStore
 from feature_repo.features.columns import Columns, as_columns, take
 from feature_repo.store.historical import features_at
 from training.encoder import Encoder
-from training.ranker_features import RETRIEVAL_FEATURES, feature_matrix
+from training.ranker_features import RETRIEVAL_FEATURES, attribute_matrix, feature_matrix
 from training.recommender import Recommender, Request
 from training.replay import ItemTimeline, Moment, user_rows
 from training.retrieval.examples import SEEN
@@ -22,7 +22,7 @@ REQUESTS_AT_ONCE = 300  # bounds the memory of the padded buckets
 
 @dataclass(frozen=True)
 class RankerRows:
-    """n candidates of r requests: matrix [n, f], relevance [n] (1 for what the user went on to consume), request [n]."""
+    """n candidates of r requests: matrix [n, f], relevance [n] (1: the user went on to it), request [n]."""
 
     matrix: Array
     relevance: Array
@@ -33,9 +33,7 @@ class RankerRows:
     def of(self, requests: Array) -> "RankerRows":
         """Only the rows of the numbered requests."""
         kept = np.isin(self.request, requests)
-        return RankerRows(
-            self.matrix[kept], self.relevance[kept], self.request[kept], self.item_ids[kept], self.asked
-        )
+        return RankerRows(self.matrix[kept], self.relevance[kept], self.request[kept], self.item_ids[kept], self.asked)
 
     def with_positive(self) -> "RankerRows":
         """Without requests whose candidates hold no relevant item: they say nothing about order."""
@@ -66,7 +64,12 @@ def ranker_rows(
 
 
 def _matrix(
-    store: FeatureStore, encoder: Encoder, asked: list[Moment], request: Array, item_ids: Array, retrieval: Columns
+    store: FeatureStore,
+    encoder: Encoder,
+    asked: list[Moment],
+    request: Array,
+    item_ids: Array,
+    retrieval: Columns,
 ) -> Array:
     parts = []
     for first in range(0, len(asked), REQUESTS_AT_ONCE):
@@ -75,11 +78,13 @@ def _matrix(
         moments_us = np.array([m.moment_us for m in chunk], np.int64)
         users = _columns_at(store, "user_id", np.array([m.user_id for m in chunk], object), moments_us)
         of_row = request[rows] - first
+        items = _columns_at(store, "item_id", item_ids[rows], moments_us[of_row])
         parts.append(
             feature_matrix(
                 encoder,
                 users=take(users, of_row),
-                items=_columns_at(store, "item_id", item_ids[rows], moments_us[of_row]),
+                items=items,
+                item_attributes=attribute_matrix(encoder.items, items, len(rows)),
                 moments_us=moments_us[of_row],
                 retrieval=take(retrieval, rows),
             )

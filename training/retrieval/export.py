@@ -28,13 +28,13 @@ def export(tower: Tower, inputs: Columns, path: Path) -> float:
     def embedding(tensors: dict[str, tf.Tensor]) -> tf.Tensor:
         return tower(tensors)
 
-    tf2onnx.convert.from_function(
-        embedding, input_signature=[signature], opset=OPSET, output_path=str(path)
-    )
+    tf2onnx.convert.from_function(embedding, input_signature=[signature], opset=OPSET, output_path=str(path))
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     difference = float(np.abs(session.run(None, inputs)[0] - embed(tower, inputs)).max(initial=0.0))
     if difference > TOLERANCE:
-        raise BundleError(f"{path.name}: expected the tower's embeddings within {TOLERANCE}; got a difference of {difference}")
+        raise BundleError(
+            f"{path.name}: expected the tower's embeddings within {TOLERANCE}; got a difference of {difference}"
+        )
     return difference
 
 

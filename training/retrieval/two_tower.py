@@ -37,7 +37,7 @@ class Tower(tf.keras.Model):  # type: ignore[misc]
         self.output_layer = tf.keras.layers.Dense(settings.dimension)
 
     def attributes(self, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        """`categories` [batch, c], `flags` [batch, v] and `numbers` [batch, m], where they are, as a list of matrices."""
+        """`categories` [batch, c], `flags` [batch, v], `numbers` [batch, m], where they are, as a list of matrices."""
         embedded = [e(inputs["categories"][:, at]) for at, e in enumerate(self.category_embeddings)]
         return [*embedded, *(inputs[name] for name in ("flags", "numbers") if name in inputs)]
 
@@ -102,9 +102,7 @@ class TwoTower(tfrs.Model):  # type: ignore[misc]
         self.query_tower = query_tower
         self.item_tower = item_tower
         self.id_dropout = settings.id_dropout
-        self.task = tfrs.tasks.Retrieval(
-            metrics=None, remove_accidental_hits=True, temperature=settings.temperature
-        )
+        self.task = tfrs.tasks.Retrieval(metrics=None, remove_accidental_hits=True, temperature=settings.temperature)
 
     def compute_loss(self, batch: dict[str, dict[str, tf.Tensor]], training: bool = False) -> tf.Tensor:
         query, item = batch["query"], batch["item"]
@@ -122,11 +120,12 @@ class TwoTower(tfrs.Model):  # type: ignore[misc]
 
 def build(encoder: Encoder, settings: TwoTowerSettings) -> TwoTower:
     """An untrained model whose tables have the sizes of the encoder's vocabularies."""
-    item_tower = ItemTower(
-        settings, len(encoder.item_ids), [len(v) for v in encoder.items.categorical.values()]
-    )
+    item_tower = ItemTower(settings, len(encoder.item_ids), [len(v) for v in encoder.items.categorical.values()])
     query_tower = QueryTower(
-        settings, len(encoder.user_ids), [len(v) for v in encoder.users.categorical.values()], item_tower.items
+        settings,
+        len(encoder.user_ids),
+        [len(v) for v in encoder.users.categorical.values()],
+        item_tower.items,
     )
     return TwoTower(query_tower, item_tower, settings)
 
@@ -148,7 +147,9 @@ def train(
     rows = tf.data.Dataset.from_tensor_slices(
         {"query": queries, "item": items, "sampling": {"probability": probability}}
     )
-    batches = rows.shuffle(len(ids), seed=seed).batch(settings.batch_size, drop_remainder=len(ids) > settings.batch_size)
+    batches = rows.shuffle(len(ids), seed=seed).batch(
+        settings.batch_size, drop_remainder=len(ids) > settings.batch_size
+    )
     model.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
     report = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch, dict(logs)))
     model.fit(batches.prefetch(2), epochs=settings.epochs, verbose=0, callbacks=[report])

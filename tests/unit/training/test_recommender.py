@@ -1,0 +1,146 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import xgboost as xgb
+from serving_world import write_bundle
+
+from feature_repo.store.item_table import item_table
+from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from training.bundle import Bundle, load_bundle
+from training.recommender import POPULAR, TWO_TOWER, Recommender, Request, build_recommender
+
+NOW = datetime(1998, 7, 20, tzinfo=UTC)
+NOW_US = int(NOW.timestamp()) * 1_000_000
+TODAY = NOW_US // MICROSECONDS_A_DAY
+ITEMS = [f"i{n}" for n in range(40)]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundles") / "1"
+    write_bundle(folder)
+    return load_bundle(folder)
+
+
+@pytest.fixture
+def recommender(bundle: Bundle) -> Recommender:
+    """Item n had n events yesterday, so i39 is the most popular one."""
+    count = pa.array(range(40), pa.int64())
+    moment = pa.array([NOW_US - MICROSECONDS_A_DAY] * 40, pa.int64())
+    lists = pa.list_(pa.int64())
+    table = pa.table(
+        {
+            "item_id": ITEMS,
+            "title": [f"Film {n}" for n in range(40)],
+            "item_event_count": count,
+            "item_first_event": moment,
+            "item_last_event": moment,
+            "item_days": pa.array([[TODAY - 1]] * 40, lists),
+            "item_counts": pa.array([[n] for n in range(40)], lists),
+        }
+    )
+    return build_recommender(bundle, item_table(table, NOW))
+
+
+def shown(recommender: Recommender, user: dict[str, Any] | None, **request: Any) -> list[str]:
+    return [item.item_id for item in recommender.recommend(Request("u1", NOW, **request), user).items]
+
+
+def test_a_slate_has_k_different_items_in_the_order_of_their_scores(recommender: Recommender) -> None:
+    slate = recommender.recommend(Request("u1", NOW, k=10), {})
+
+    assert len({item.item_id for item in slate.items}) == 10
+    assert [item.rank for item in slate.items] == list(range(1, 11))
+    scores = [item.score for item in slate.items]
+    assert scores == sorted(scores, reverse=True)
+    assert {item.propensity for item in slate.items} == {1.0}
+
+
+def test_candidates_come_from_every_retriever_up_to_the_total(recommender: Recommender) -> None:
+    candidates = recommender.recommend(Request("u1", NOW), {}).candidates
+
+    assert len(set(candidates.item_ids)) == 20
+    assert (candidates.sources == TWO_TOWER).sum() == 15
+    assert (candidates.sources == POPULAR).sum() == 5
+    assert candidates.features.shape == (20, len(recommender.feature_names))
+
+
+def test_what_was_seen_is_not_recommended_again_where_repeats_are_forbidden(recommender: Recommender) -> None:
+    seen = ITEMS[5:]
+
+    assert set(shown(recommender, {"seen_items": seen})) == set(ITEMS[:5])
+    assert shown(recommender, {"seen_items": ITEMS}) == []
+
+
+def test_excluded_and_session_items_are_left_out_and_unknown_ones_do_no_harm(recommender: Recommender) -> None:
+    found = shown(recommender, {}, k=40, exclude=frozenset({"i39", "nothing"}), session=("i38", "nobody"))
+
+    assert not {"i39", "i38"} & set(found)
+
+
+def test_a_store_that_did_not_answer_costs_the_slate_where_repeats_are_forbidden(recommender: Recommender) -> None:
+    """Recommending something already seen is worse here than recommending nothing, and it must be said."""
+    slate = recommender.recommend(Request("u1", NOW), None)
+
+    assert (slate.items, slate.degraded) == ((), ("features", "seen"))
+
+
+def test_a_store_that_did_not_answer_costs_the_personal_part_where_repeats_are_allowed(
+    bundle: Bundle, recommender: Recommender
+) -> None:
+    repeats = replace(bundle, manifest=bundle.manifest.model_copy(update={"repeat_consumption": True}))
+    slate = build_recommender(repeats, recommender._items).recommend(Request("u1", NOW), None)
+
+    assert len(slate.items) == 10
+    assert slate.degraded == ("features",)
+
+
+def test_a_ranker_that_fails_leaves_the_order_of_retrieval(bundle: Bundle, recommender: Recommender) -> None:
+    broken = build_recommender(replace(bundle, ranker=xgb.Booster()), recommender._items)
+
+    slate = broken.recommend(Request("u1", NOW), {})
+
+    assert slate.degraded == ("ranker",)
+    assert [item.item_id for item in slate.items] == slate.candidates.item_ids[:10].tolist()
+
+
+def test_the_same_request_gives_the_same_slate(recommender: Recommender) -> None:
+    assert shown(recommender, {}) == shown(recommender, {})
+
+
+def test_a_user_that_nobody_knows_gets_a_slate(recommender: Recommender) -> None:
+    assert len(recommender.recommend(Request("never seen before", NOW), {}).items) == 10
+
+
+def test_popularity_follows_changed_items_and_the_day(recommender: Recommender) -> None:
+    request = Request("u1", NOW)
+    before = recommender.retrieve(request, {}).retrieval["popular_rank"].min()
+    columns = recommender._items.columns
+    columns["item_counts"][0, 0] = 1000
+
+    recommender.items_changed(np.array([0]))
+    now = recommender.retrieve(request, {})
+
+    assert before == 1
+    assert now.rows[now.retrieval["popular_rank"] == 1].tolist() == [0]
+    later = recommender.retrieve(Request("u1", datetime(1999, 7, 20, tzinfo=UTC)), {})
+    assert 39 in later.rows[later.retrieval["popular_rank"] <= 2]  # only all-time events are left to go by
+
+
+def test_similar_items_are_others_and_an_unknown_item_gets_popular_ones(recommender: Recommender) -> None:
+    near = recommender.similar("i3", 5)
+    unknown = recommender.similar("nothing", 2)
+
+    assert len(near) == 5
+    assert "i3" not in {item.item_id for item in near}
+    assert [item.item_id for item in unknown] == ["i39", "i38"]
+    assert {item.source for item in unknown} == {POPULAR}
+
+
+def test_an_item_is_shown_by_its_declared_attributes_only(recommender: Recommender) -> None:
+    assert recommender.item("i3") == {"title": "Film 3"}
+    assert recommender.item("nothing") == {}

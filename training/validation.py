@@ -1,0 +1,61 @@
+"""The requests that a run holds back from its ranker: measured, and kept as the reference sample for drift."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from training.bundle import Bundle
+from training.evaluation.metrics import ndcg, recall
+from training.ranking.candidates import RankerRows
+from training.reference import recommended_rows
+
+Array = np.ndarray[Any, Any]
+
+SLATE = 10
+
+
+def validate(bundle: Bundle, rows: RankerRows, requests: Array, reference: Path) -> dict[str, float]:
+    """Rank the candidates of `requests`; write what would be recommended to `reference`, return metrics by name."""
+    scores = bundle.rank(rows.matrix)
+    tower_rank = rows.matrix[:, bundle.ranker_features.index("two_tower_rank")]
+    slates = best_rows(rows, scores, requests)
+    hits, relevant = _hits(rows, slates, requests)
+    tower_hits, _ = _hits(rows, best_rows(rows, -tower_rank, requests), requests)
+    _write_reference(bundle, rows, scores, np.concatenate(slates), reference)
+    found = np.bincount(rows.request, rows.relevance, minlength=len(rows.asked))[requests]
+    return {
+        "validation_ndcg_at_10": float(ndcg(hits, relevant).mean()),
+        "validation_recall_at_10": float(recall(hits, relevant).mean()),
+        "validation_two_tower_ndcg_at_10": float(ndcg(tower_hits, relevant).mean()),
+        "validation_candidate_recall": float((found / relevant).mean()),
+    }
+
+
+def best_rows(rows: RankerRows, scores: Array, requests: Array) -> list[Array]:
+    """For each of `requests` the rows of its SLATE highest scores, best first."""
+    order = np.lexsort((-scores, rows.request))
+    starts = np.searchsorted(rows.request[order], requests)
+    ends = np.searchsorted(rows.request[order], requests, side="right")
+    return [order[start : min(start + SLATE, end)] for start, end in zip(starts, ends, strict=True)]
+
+
+def _hits(rows: RankerRows, slates: list[Array], requests: Array) -> tuple[Array, Array]:
+    hits = np.zeros((len(requests), SLATE))
+    for place, slate in enumerate(slates):
+        hits[place, : len(slate)] = rows.relevance[slate]
+    return hits, np.array([len(rows.asked[r].items) for r in requests])
+
+
+def _write_reference(bundle: Bundle, rows: RankerRows, scores: Array, shown: Array, path: Path) -> None:
+    asked = [rows.asked[r] for r in rows.request[shown]]
+    table = recommended_rows(
+        bundle.ranker_features,
+        features=rows.matrix[shown],
+        scores=scores[shown],
+        request_ids=[f"{m.user_id}@{m.moment_us}" for m in asked],
+        user_ids=[m.user_id for m in asked],
+        moments_us=[m.moment_us for m in asked],
+    )
+    pq.write_table(table, path)
