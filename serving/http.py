@@ -1,0 +1,89 @@
+"""The bodies of POST /recommend and POST /similar as values, and answers as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from serving.rules import ID, OBJECT, Fields, list_of, parse_context, parse_json, parse_moment, whole_number
+from serving.settings import ServingSettings
+
+DEFAULT_K = 10
+_RECOMMEND_FIELDS = frozenset({"user_id", "k", "context", "exclude", "session"})
+_SIMILAR_FIELDS = frozenset({"item_id", "k"})
+
+
+@dataclass(frozen=True)
+class RecommendQuery:
+    """A valid body of POST /recommend. `moment` is None when the request is about now."""
+
+    user_id: str
+    k: int
+    moment: datetime | None
+    context: Mapping[str, str]
+    exclude: frozenset[str]
+    session: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SimilarQuery:
+    """A valid body of POST /similar."""
+
+    item_id: str
+    k: int
+
+
+def parse_recommend(body: bytes, settings: ServingSettings) -> RecommendQuery:
+    """The query in a body of POST /recommend.
+
+    Raises:
+        BadRequest: the body breaks a rule.
+    """
+    fields = _fields(body, _RECOMMEND_FIELDS)
+    context = parse_context("context", fields.values.get("context", {}))
+    timestamp = context.pop("timestamp", None)
+    return RecommendQuery(
+        user_id=fields.required("user_id", ID),
+        k=_parse_k(fields, settings),
+        moment=None if timestamp is None else parse_moment("context.timestamp", timestamp),
+        context=context,
+        exclude=frozenset(_parse_ids(fields, "exclude", settings.max_exclude)),
+        session=tuple(_parse_ids(fields, "session", settings.max_session)),
+    )
+
+
+def parse_similar(body: bytes, settings: ServingSettings) -> SimilarQuery:
+    """The query in a body of POST /similar.
+
+    Raises:
+        BadRequest: the body breaks a rule.
+    """
+    fields = _fields(body, _SIMILAR_FIELDS)
+    return SimilarQuery(item_id=fields.required("item_id", ID), k=_parse_k(fields, settings))
+
+
+def _fields(body: bytes, known: frozenset[str]) -> Fields:
+    fields = Fields(OBJECT.check("the body", parse_json(body)))
+    fields.refuse_unknown(known)
+    return fields
+
+
+def _parse_k(fields: Fields, settings: ServingSettings) -> int:
+    default = min(DEFAULT_K, settings.max_k)
+    return int(whole_number(1, settings.max_k).check("k", fields.values.get("k", default)))
+
+
+def _parse_ids(fields: Fields, name: str, limit: int) -> list[str]:
+    ids = list_of("ids", first=0, last=limit).check(name, fields.values.get(name, []))
+    return [ID.check(f"{name}[{i}]", value) for i, value in enumerate(ids)]
+
+
+def to_json(value: Any) -> bytes:
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _plain(value: Any) -> Any:
+    # Feature rows hold more than JSON's types: arrays of objects, and numpy's scalars.
+    return value.tolist() if hasattr(value, "tolist") else str(value)
