@@ -34,7 +34,8 @@ def apply() -> None:
     """Register the feature definitions; the same as `feast -c feature_repo apply`, for any BUILD folder."""
     from feature_repo.store.apply import apply_definitions
 
-    apply_definitions(Workspace.from_env())
+    if not apply_definitions(Workspace.from_env()):
+        console.print("up to date: these definitions are registered")
 
 
 @app.command()
@@ -54,8 +55,12 @@ def materialize(
     workspace = Workspace.from_env()
     quiet_feast()
     moment = _moment(until, workspace)
-    items = fill(workspace, until=moment)
-    console.print(f"online store and a snapshot of {items} items hold the state before {moment.isoformat()}")
+    with console.status("filling the online store"):
+        items = fill(workspace, until=moment)
+    if items is None:
+        console.print(f"up to date: the online store holds the state before {moment.isoformat()}")
+    else:
+        console.print(f"online store and a snapshot of {items} items hold the state before {moment.isoformat()}")
 
 
 def _moment(until: str, workspace: Workspace) -> datetime:

@@ -12,7 +12,6 @@ from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.declaration import Dataset, EntityTable, load_dataset
 from feature_repo.dataset.prepare import active_dataset
-from feature_repo.features.frames import context_frame, item_frame, user_frame
 from feature_repo.features.request import CONTEXT_FEATURES, ITEM_STATE, USER_STATE, state_features
 
 _workspace = Workspace.from_env()
@@ -81,12 +80,14 @@ if not _declared.repeat_consumption:
     _seen = [user_seen]
 
 
-# Feast stores the body of an on-demand view in its registry, so a body only calls what can be imported anywhere.
+# Feast stores the body of an on-demand view in its registry, without this module's names: so each imports its own.
 @on_demand_feature_view(  # type: ignore[untyped-decorator]
     sources=[request], schema=[Field(name=n, dtype=Float32) for n in CONTEXT_FEATURES], mode="pandas"
 )
 def request_context(inputs: pd.DataFrame) -> pd.DataFrame:
     """Hour and weekday of the request."""
+    from feature_repo.features.frames import context_frame
+
     return context_frame(inputs)
 
 
@@ -97,6 +98,8 @@ def request_context(inputs: pd.DataFrame) -> pd.DataFrame:
 )
 def user_windows(inputs: pd.DataFrame) -> pd.DataFrame:
     """The user's activity in windows that end at the request."""
+    from feature_repo.features.frames import user_frame
+
     return user_frame(inputs)
 
 
@@ -107,6 +110,8 @@ def user_windows(inputs: pd.DataFrame) -> pd.DataFrame:
 )
 def item_windows(inputs: pd.DataFrame) -> pd.DataFrame:
     """The item's popularity in windows that end at the request."""
+    from feature_repo.features.frames import item_frame
+
     return item_frame(inputs)
 
 

@@ -47,6 +47,9 @@ def canary(
         Fault,
         typer.Option(help="Put a fault before the canary: errors fails every tenth request, slow adds 100 ms."),
     ] = Fault.NONE,
+    again: Annotated[
+        bool, typer.Option(help="Run even if a rollout of these two versions has ended PROMOTED.")
+    ] = False,
 ) -> None:
     """Serve champion and challenger behind Traefik on replayed held-out events, step by step, to the end that
     they earn.
@@ -54,7 +57,7 @@ def canary(
     Writes canary.json and canary.html into the reports. Every end (PROMOTED, ROLLED_BACK, HALTED) exits with
     0: the command did its work. No alias moves.
     """
-    from k8s.canary import fetch_versions, run_canary
+    from k8s.canary import fetch_versions, promoted_before, run_canary
     from k8s.policy import Policy, load_policy
     from k8s.screen import summary
 
@@ -62,8 +65,13 @@ def canary(
     rules = load_policy(policy) if policy else Policy()
     if requests_per_step is not None:
         rules = rules.model_copy(update={"min_canary_requests": requests_per_step})
-    versions = fetch_versions(workspace, champion=champion, challenger=challenger)
-    report = run_canary(workspace, versions, rules, fault=fault)
+    asked_for = again or champion or challenger or fault is not Fault.NONE
+    report = None if asked_for else promoted_before(workspace)
+    if report:
+        console.print("up to date: this pair of versions has been through its rollout")
+    else:
+        versions = fetch_versions(workspace, champion=champion, challenger=challenger)
+        report = run_canary(workspace, versions, rules, fault=fault)
     console.print(summary(report))
     console.print(f"{report['end_state']}; the page is {workspace.reports / 'canary.html'}")
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from feature_repo.core.errors import RecommenderError
-from feature_repo.core.workspace import Workspace, write_json
+from feature_repo.core.workspace import Workspace, read_json, write_json
 from k8s.conduct import Outcome, conduct
 from k8s.fault import Fault
 from k8s.loopback import loopback_client
@@ -19,8 +19,10 @@ from k8s.policy import Policy
 from k8s.release import Serve, Stage, Versions, serving_command, staged
 from k8s.replay import PastEvent, Replay, ask, held_out_events
 from k8s.report import report_of
+from k8s.rollout import State
 from k8s.screen import Screen, on_screen
 
+REPORT = "canary.json"
 # Requests under way at a time: enough to overlap, too few to make two cores queue.
 CALLERS = 2
 # Requests sent to each pod itself before the first window, so that neither is judged on its first, cold
@@ -56,6 +58,18 @@ def fetch_versions(workspace: Workspace, *, champion: str | None, challenger: st
     return versions
 
 
+def promoted_before(workspace: Workspace) -> dict[str, Any] | None:
+    """The report of a rollout of these very versions that ended PROMOTED: it need not be run again."""
+    path = workspace.reports / REPORT
+    if not path.exists():
+        return None
+    from training.registry import aliases, compared_pair
+
+    report = dict(read_json(path, made_by="make canary"))
+    same = (report["champion"], report["challenger"]) == compared_pair(aliases(workspace))
+    return report if same and report["end_state"] == State.PROMOTED else None
+
+
 def run_canary(
     workspace: Workspace,
     versions: Versions,
@@ -72,7 +86,7 @@ def run_canary(
     ):
         outcome = _rollout(stage, policy, events, screen)
     report = report_of(versions, outcome)
-    write_json(workspace.reports / "canary.json", report)
+    write_json(workspace.reports / REPORT, report)
     write_page(workspace, report)
     return report
 

@@ -35,10 +35,18 @@ def _metrics_table(evaluation: Mapping[str, Any]) -> Table:
     table.add_column("model")
     for label in METRICS.values():
         table.add_column(label, justify="right", no_wrap=True)
-    measured = {(row["model"], row["metric"]): row for row in evaluation["metrics"]}
-    for model in dict.fromkeys([*MODELS, *(model for model, _ in measured)]):
-        table.add_row(Text(model), *(Text(interval(measured.get((model, metric)))) for metric in METRICS))
+    measured = {(row["model"], str(row["version"]), row["metric"]): row for row in evaluation["metrics"]}
+    for model, version, label in _rows(evaluation, measured):
+        table.add_row(Text(label), *(Text(interval(measured.get((model, version, metric)))) for metric in METRICS))
     return table
+
+
+def _rows(evaluation: Mapping[str, Any], measured: Mapping[tuple[str, str, str], object]) -> list[tuple[str, str, str]]:
+    """Model, version and label of each row: popularity once, since every version counts it alike, then by version."""
+    champion = str(evaluation["champion"])
+    found = dict.fromkeys([*((model, champion) for model in MODELS), *((model, v) for model, v, _ in measured)])
+    pairs = [(model, version) for model, version in found if model != "popular" or version == champion]
+    return [(model, v, model if model == "popular" else f"{model} v{v}") for model, v in pairs]
 
 
 def _minute(moment: str) -> str:

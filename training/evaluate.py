@@ -16,10 +16,10 @@ from training import registry
 from training.bundle import Bundle, load_bundle
 from training.evaluation.replayed import Replayed, replay
 from training.evaluation.report import metric_rows, ndcg_difference, number_users, per_request
+from training.promote import EVALUATION
 from training.reference import recommended_rows
 from training.replay import Moment, moments, open_timeline
 
-REPORT = "evaluation.json"
 SEED = 20
 
 
@@ -57,25 +57,20 @@ def evaluate(
         "comparison": comparison,
         "example_user": asked[0].user_id,
     }
-    write_json(workspace.reports / REPORT, report)
+    write_json(workspace.reports / EVALUATION, report)
     for version in replayed:
-        registry.log_report(workspace, version, workspace.reports / REPORT)
+        registry.log_report(workspace, version, workspace.reports / EVALUATION)
     return report
 
 
 def up_to_date(workspace: Workspace) -> dict[str, Any] | None:
-    """The report, where it is about the present champion and challenger, or about a pair that was decided since."""
-    path = workspace.reports / REPORT
+    """The report, where it is about the present champion and challenger, or was until they were decided on."""
+    path = workspace.reports / EVALUATION
     if not path.exists():
         return None
     report = dict(read_json(path, made_by="make evaluate"))
-    now = registry.aliases(workspace)
     compared = (report["champion"], report["challenger"])
-    present = (now.get(registry.CHAMPION), now.get(registry.CHALLENGER))
-    decided = (now.get(registry.PREVIOUS), now.get(registry.CHAMPION))
-    if compared == present or (compared == decided and registry.CHALLENGER not in now):
-        return report
-    return None
+    return report if compared == registry.compared_pair(registry.aliases(workspace)) else None
 
 
 def pair(workspace: Workspace) -> tuple[str, str | None]:

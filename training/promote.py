@@ -7,10 +7,11 @@ from typing import Any
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace, write_json
 from training import registry
-from training.evaluate import REPORT
 from training.evaluation.bootstrap import Interval
 from training.promotion import Decision, Evidence, PromotionPolicy, decide
 from training.verdict import Verdict
+
+EVALUATION, CANARY, PROMOTION = "evaluation.json", "canary.json", "promotion.json"
 
 
 def promote(workspace: Workspace, policy: PromotionPolicy) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def promote(workspace: Workspace, policy: PromotionPolicy) -> dict[str, Any]:
         registry.move_champion(workspace, to=challenger, expected=champion, reason=report)
     else:
         registry.audit(workspace, {"event": "promotion refused", "version": challenger, "reason": report})
-    write_json(workspace.reports / "promotion.json", {**report, "moved": moved, "challenger": challenger})
+    write_json(workspace.reports / PROMOTION, {**report, "moved": moved, "challenger": challenger})
     return {**report, "moved": moved}
 
 
@@ -63,7 +64,7 @@ def gather(reports: Mapping[str, Mapping[str, Any]], *, champion: str, challenge
 
 
 def _reports(workspace: Workspace) -> dict[str, Mapping[str, Any]]:
-    paths = {"evaluation": workspace.reports / REPORT, "canary": workspace.reports / "canary.json"}
+    paths = {"evaluation": workspace.reports / EVALUATION, "canary": workspace.reports / CANARY}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
 

@@ -4,8 +4,10 @@ An alias has no compare-and-set, so every move happens under one lock and checks
 """
 
 import json
+import logging
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ BUNDLE = "bundle"
 
 def connect(workspace: Workspace) -> MlflowClient:
     """A client of MLFLOW_TRACKING_URI, or of a SQLite database in the workspace."""
+    _quiet_mlflow()
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         workspace.mlflow.mkdir(parents=True, exist_ok=True)
@@ -88,6 +91,13 @@ def aliases(workspace: Workspace) -> dict[str, str]:
 
 def version_of_alias(workspace: Workspace, alias: str) -> str | None:
     return aliases(workspace).get(alias)
+
+
+def compared_pair(now: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The two versions that a release is about: champion and challenger, or, once decided, what they were before."""
+    if CHALLENGER in now or PREVIOUS not in now:
+        return now.get(CHAMPION), now.get(CHALLENGER)
+    return now[PREVIOUS], now.get(CHAMPION)
 
 
 def download_bundle(workspace: Workspace, version: str) -> Path:
@@ -152,6 +162,13 @@ def audit(workspace: Workspace, entry: Mapping[str, Any]) -> None:
         log.write(json.dumps({"at": datetime.now(UTC).isoformat(), **entry}, default=str) + "\n")
         log.flush()
         os.fsync(log.fileno())
+
+
+def _quiet_mlflow() -> None:
+    """Keep migrations, progress bars and a deprecation between MLflow and SQLAlchemy off the screen."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
 
 
 def _log(

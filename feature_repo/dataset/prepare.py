@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from feature_repo.core.errors import DatasetError, MissingArtifact
 from feature_repo.core.workspace import Workspace, write_json
@@ -26,6 +26,15 @@ TABLES_VERSION = 2
 
 def prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[str, object]:
     """Bring the workspace's events and feature tables up to date; returns the report that is also in data.json."""
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(workspace.root / "data.lock", timeout=0):
+            return _prepare(dataset, workspace, now=now)
+    except Timeout:
+        raise DatasetError(f"another run is preparing data in {workspace.root}: wait for it to end") from None
+
+
+def _prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[str, object]:
     _refuse_other_dataset(dataset, workspace)
     dataset = fetch(dataset, workspace.root / "downloads")
     fingerprint = fingerprint_of(dataset)
@@ -34,7 +43,8 @@ def prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[st
         report: dict[str, object] = json.loads(report_path.read_text(encoding="utf-8"))
         if report.get("fingerprint") == fingerprint:
             return {**report, "reused": True}
-    partial = workspace.store.with_name(f".{workspace.store.name}.{os.getpid()}.partial")
+    # What a killed run left here goes first.
+    partial = workspace.store.with_name(f".{workspace.store.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         cleaned = _write(dataset, Workspace(workspace.root, partial), now=now)

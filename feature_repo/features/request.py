@@ -31,12 +31,9 @@ def state_at(prefix: str, state: Columns, moment_us: Array) -> Columns:
 
     An entity without a row has 0 events and NaN recency and age: unknown is not the same as long ago.
     """
-    today = (moment_us // MICROSECONDS_A_DAY)[:, None]
-    days, counts = state[f"{prefix}_days"], state[f"{prefix}_counts"]
-    features = {
-        f"{prefix}_events_{window}d": np.where((days > today - window) & (days <= today), counts, 0).sum(axis=1)
-        for window in WINDOWS
-    }
+    days_ago = (moment_us // MICROSECONDS_A_DAY)[:, None] - state[f"{prefix}_days"]
+    counts = np.where(days_ago >= 0, state[f"{prefix}_counts"], 0)
+    features = {f"{prefix}_events_{days}d": (counts * (days_ago < days)).sum(axis=1) for days in WINDOWS}
     total = np.nan_to_num(state[f"{prefix}_event_count"], nan=0.0)
     features[f"{prefix}_events"] = np.broadcast_to(total, len(features[f"{prefix}_events_{WINDOWS[0]}d"]))
     features[f"{prefix}_recency_days"] = (moment_us - state[f"{prefix}_last_event"]) / MICROSECONDS_A_DAY

@@ -42,8 +42,11 @@ def item_table(table: pa.Table, as_of: datetime) -> ItemTable:
     return ItemTable(ids, as_columns(table, names), as_of, {item: row for row, item in enumerate(ids)})
 
 
-def publish(table: pa.Table, workspace: Workspace, *, as_of: datetime) -> Path:
-    """Write `table` as a new snapshot, then point to it; readers see the old one or the new one."""
+def publish(table: pa.Table, workspace: Workspace, *, as_of: datetime, made_from: str = "") -> Path:
+    """Write `table` as a new snapshot, then point to it; readers see the old one or the new one.
+
+    `made_from` names the data that it was made from.
+    """
     workspace.snapshots.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
@@ -54,7 +57,8 @@ def publish(table: pa.Table, workspace: Workspace, *, as_of: datetime) -> Path:
     partial = path.with_suffix(".partial")
     partial.write_bytes(content)
     partial.replace(path)
-    write_json(workspace.snapshots / POINTER, {"file": path.name, "sha256": digest, "as_of": as_of.isoformat()})
+    pointer = {"file": path.name, "sha256": digest, "as_of": as_of.isoformat(), "made_from": made_from}
+    write_json(workspace.snapshots / POINTER, pointer)
     return path
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import tensorflow as tf
 import tf2onnx
 
 from feature_repo.core.errors import BundleError
 from feature_repo.features.columns import Columns
+from training.retrieval.tensorflow_quiet import tf
 from training.retrieval.two_tower import Tower, embed
 
 TOLERANCE = 1e-5  # largest difference of a coordinate of a unit vector

@@ -6,22 +6,15 @@ batch. Popular items are in a batch more often than their share of true negative
 each logit (Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019).
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-# tensorflow-recommenders is written for Keras 2, which TensorFlow only offers when told so before it is imported.
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import tensorflow as tf
-import tensorflow_recommenders as tfrs
-
 from feature_repo.features.columns import Columns
 from feature_repo.transforms.item_sequence import HISTORY_ITEMS
 from training.encoder import Encoder
+from training.retrieval.tensorflow_quiet import tf, tfrs
 from training.settings import TwoTowerSettings
 
 Array = np.ndarray[Any, Any]
@@ -144,11 +137,12 @@ def train(
     tf.config.experimental.enable_op_determinism()
     ids = items["item_id"]
     probability = (np.bincount(ids) / len(ids))[ids].astype(np.float32)
-    rows = tf.data.Dataset.from_tensor_slices(
-        {"query": queries, "item": items, "sampling": {"probability": probability}}
-    )
-    batches = rows.shuffle(len(ids), seed=seed).batch(
-        settings.batch_size, drop_remainder=len(ids) > settings.batch_size
+    columns = {"query": queries, "item": items, "sampling": {"probability": probability}}
+    tensors = tf.nest.map_structure(tf.constant, columns)
+    # Shuffled row numbers, then one gather a batch: row by row the pipeline would cost more than the training.
+    rows = tf.data.Dataset.range(len(ids)).shuffle(len(ids), seed=seed)
+    batches = rows.batch(settings.batch_size, drop_remainder=len(ids) > settings.batch_size).map(
+        lambda chosen: tf.nest.map_structure(lambda column: tf.gather(column, chosen), tensors)
     )
     model.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
     report = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch, dict(logs)))

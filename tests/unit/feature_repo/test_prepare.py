@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
 from feature_repo.core.errors import DatasetError
 from feature_repo.core.workspace import Workspace
@@ -119,4 +120,14 @@ def test_a_log_of_one_moment_cannot_be_split(tmp_path: Path, workspace: Workspac
     (tmp_path / "events.csv").write_text("user,item,at\nu1,i1,2026-01-01\nu2,i2,2026-01-01\n")
 
     with pytest.raises(DatasetError, match="a time split needs events at several moments; got 1 moments"):
+        prepare(dataset, workspace, now=NOW)
+
+
+def test_two_runs_do_not_write_into_each_other(tmp_path: Path, workspace: Workspace) -> None:
+    dataset = shop(tmp_path)
+    workspace.root.mkdir()
+    with (
+        FileLock(workspace.root / "data.lock"),
+        pytest.raises(DatasetError, match=r"another run is preparing data in .*: wait for it to end"),
+    ):
         prepare(dataset, workspace, now=NOW)

@@ -117,9 +117,22 @@ def green_texts(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def test_the_metrics_table_has_a_row_for_each_model_and_an_interval_in_each_cell() -> None:
     text = printed(FULL)
 
-    for model in ("popular", "two-tower", "two-stage"):
+    for model in ("popular", "two-tower v1", "two-stage v1"):
         (row,) = [line for line in text.splitlines() if line.startswith(f"│ {model} ")]
         assert row.count("0.250 [0.200, 0.300]") == 4
+
+
+def test_the_champions_figures_are_not_those_of_the_challenger() -> None:
+    """Once the later version's row took the place of the champion's, beside a lift that was still the champion's."""
+    champion = FULL["evaluation"]["metrics"]
+    challenger = [{**row, "version": "2", "value": 0.29} for row in champion]
+
+    text = printed(changed("evaluation", metrics=[*champion, *challenger]))
+
+    (one,) = [line for line in text.splitlines() if line.startswith("│ two-stage v1 ")]
+    (two,) = [line for line in text.splitlines() if line.startswith("│ two-stage v2 ")]
+    assert one.count("0.250") == two.count("0.290") == 4
+    assert sum(line.startswith("│ popular ") for line in text.splitlines()) == 1
 
 
 def test_a_model_that_was_not_measured_has_a_row_that_says_so() -> None:
@@ -127,7 +140,7 @@ def test_a_model_that_was_not_measured_has_a_row_that_says_so() -> None:
 
     text = printed(changed("evaluation", metrics=rows))
 
-    (row,) = [line for line in text.splitlines() if line.startswith("│ two-tower ")]
+    (row,) = [line for line in text.splitlines() if line.startswith("│ two-tower v1 ")]
     assert row.count("not measured") == 4
 
 

@@ -1,0 +1,219 @@
+"""The whole loop on a generated log, by the commands that a user types."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from generated_shop import write_shop
+
+from feature_repo.core.workspace import Workspace
+from feature_repo.dataset.split import load_split, to_microseconds
+from feature_repo.store.historical import features_at
+from feature_repo.store.open import open_store, quiet_feast
+from serving.process import running_server
+from serving.request_log import read_request_log
+from training import registry
+from training.bundle import load_bundle
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning"),
+]
+
+
+def command(workspace: Workspace, *words: str, expect: int = 0, **environment: str) -> str:
+    env = {**os.environ, "BUILD": str(workspace.root), "STORE_URL": str(workspace.store), **environment}
+    env.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run([sys.executable, "-m", *words], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout if expect == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Data, features, two versions and their comparison, all made by commands."""
+    folder = tmp_path_factory.mktemp("shop")
+    workspace = Workspace(root=folder / "build", store=folder / "build" / "store")
+    command(workspace, "feature_repo", "data", "--dataset", str(write_shop(folder)))
+    command(workspace, "feature_repo", "apply")
+    command(workspace, "feature_repo", "materialize", "--until", "held-out")
+    command(workspace, "training", "train")
+    command(workspace, "training", "train")
+    command(workspace, "training", "evaluate")
+    return workspace
+
+
+def test_the_first_version_is_champion_and_the_second_challenger(shop: Workspace) -> None:
+    assert registry.aliases(shop) == {"champion": "1", "challenger": "2"}
+
+
+def test_both_stages_beat_popularity_on_people_with_a_taste(shop: Workspace) -> None:
+    report = json.loads((shop.reports / "evaluation.json").read_text())
+
+    by_model = {r["model"]: r for r in report["metrics"] if r["version"] == "1" and r["metric"] == "ndcg@10"}
+    assert by_model["two-stage"]["low"] > by_model["popular"]["high"]
+    assert by_model["two-tower"]["value"] > by_model["popular"]["value"]
+    assert report["lift"]["low"] > 0
+    assert report["comparison"]["low"] <= report["comparison"]["value"] <= report["comparison"]["high"]
+
+
+def test_a_bundle_says_what_it_reads_and_holds_no_pickle(shop: Workspace) -> None:
+    bundle = load_bundle(registry.download_bundle(shop, "1"))
+
+    assert bundle.manifest.feature_services == ("retrieval", "ranking")
+    assert {"age", "city", "history_items", "user_days"} <= set(bundle.manifest.user_features)
+    assert {Path(name).suffix for name in bundle.manifest.files} == {
+        ".onnx",
+        ".npy",
+        ".ubj",
+        ".json",
+        ".parquet",
+        ".md",
+    }
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        np.load(_pickled(shop.root), allow_pickle=False)
+
+
+def _pickled(folder: Path) -> Path:
+    path = folder / "pickled.npy"
+    np.save(path, np.array([{}], object), allow_pickle=True)
+    return path
+
+
+def test_without_a_canary_the_alias_stays(shop: Workspace) -> None:
+    said = command(shop, "training", "promote")
+
+    assert "canary: no rollout of these two versions" in said
+    assert "the alias stays" in said
+    assert registry.aliases(shop)["champion"] == "1"
+
+
+def test_a_second_run_reuses_what_is_up_to_date(shop: Workspace) -> None:
+    assert "up to date" in command(shop, "feature_repo", "data", "--dataset", str(shop.root.parent / "dataset.yaml"))
+    assert "version 1 is up to date" in command(shop, "training", "train", "--window", "champion")
+    assert "up to date" in command(shop, "training", "evaluate")
+
+
+def test_the_features_that_a_request_saw_are_those_of_its_moment(shop: Workspace) -> None:
+    """Served and historical, compared for every feature of the user, of the request and of every candidate."""
+    quiet_feast()
+    moment = load_split(shop).challenger_end
+    registry.download_bundle(shop, "1")
+    people = [*(f"p{n}" for n in range(12)), "a stranger"]
+    body = {"k": 10, "context": {"timestamp": moment.isoformat()}}
+    with running_server(shop, version="1") as server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as http:
+        answers = [http.post("/recommend", json={"user_id": person, **body}).json() for person in people]
+
+    log = {row["request_id"]: row for row in read_request_log(shop).to_pylist()}
+    bundle, store = load_bundle(registry.download_bundle(shop, "1")), open_store(shop)
+    for person, answer in zip(people, answers, strict=True):
+        row = log[answer["request_id"]]
+        assert row["slate"] == [item["item_id"] for item in answer["items"]]
+        assert_user_row(store, person, moment, json.loads(row["user_features"]))
+        assert_ranker_features(store, bundle, person, moment, row)
+
+
+def assert_user_row(store: Any, person: str, moment: datetime, served: dict[str, Any]) -> None:
+    keys, moments = np.array([person], object), np.array([to_microseconds(moment)])
+    then = features_at(store, "user_id", keys, moments).drop(["user_id", "event_timestamp"]).to_pylist()[0]
+    assert {n: v for n, v in served.items() if v is not None} == {n: v for n, v in then.items() if v is not None}
+
+
+def assert_ranker_features(store: Any, bundle: Any, person: str, moment: datetime, row: dict[str, Any]) -> None:
+    """Against `get_historical_features` of the whole feature service, on-demand views included."""
+    frame = pd.DataFrame({"user_id": person, "item_id": row["candidates"], "moment_us": to_microseconds(moment)})
+    frame["event_timestamp"] = pd.Series([moment] * len(frame)).astype("datetime64[us, UTC]")
+    then = store.get_historical_features(entity_df=frame, features=store.get_feature_service("ranking")).to_df()
+    served = pd.DataFrame(row["features"], columns=row["feature_names"])
+    compared = 0
+    for name in row["feature_names"]:
+        plain = name.removeprefix("item:").removeprefix("user:")
+        if plain in bundle.encoder.users.categorical or plain in bundle.encoder.items.categorical:
+            side = bundle.encoder.users if name.startswith("user:") else bundle.encoder.items
+            expected = side.categorical[plain].encode(then[plain].to_numpy(object))
+        elif "=" in plain:
+            column, value = plain.split("=")
+            expected = np.array([value in (v if v is not None else ()) for v in then[column]], float)
+        elif plain in then.columns:
+            expected = then[plain].to_numpy(float)
+        else:
+            assert name in ("two_tower_score", "two_tower_rank", "last_item_score", "popular_rank")
+            continue
+        np.testing.assert_allclose(served[name], expected, rtol=1e-6, err_msg=name)
+        compared += 1
+    assert compared == len(row["feature_names"]) - 4
+
+
+def test_changing_the_future_changes_no_feature_of_the_past(shop: Workspace, tmp_path: Path) -> None:
+    """Through Feast itself: half of the log is rewritten, and everything asked at or before the cut stays the same."""
+    quiet_feast()
+    events = pq.read_table(shop.events)
+    cut = events["timestamp"][events.num_rows // 2].as_py()
+    other = Workspace(root=tmp_path / "build", store=tmp_path / "build" / "store")
+    folder = tmp_path / "source"
+    folder.mkdir()
+    declared = write_shop(folder)
+    later = pa.compute.greater(events["timestamp"], cut)
+    swapped = pa.compute.if_else(later, pa.compute.binary_join_element_wise("t", "1", ""), events["item_id"])
+    renamed = events.set_column(events.column_names.index("item_id"), "item_id", swapped)
+    source = renamed.select(["user_id", "item_id", "timestamp", "event_type", "value", "device"])
+    for file in folder.glob("events-*.parquet"):
+        file.unlink()
+    pq.write_table(
+        source.rename_columns(["person", "thing", "at", "what", "paid", "device"]), folder / "events-1.parquet"
+    )
+    command(other, "feature_repo", "data", "--dataset", str(declared))
+    command(other, "feature_repo", "apply")
+
+    asked = events.filter(pa.compute.less_equal(events["timestamp"], cut))
+    moments = asked["timestamp"].cast(pa.int64()).to_numpy()
+    for key in ("user_id", "item_id"):
+        keys = asked[key].to_numpy()
+        one, two = (features_at(open_store(w), key, keys, moments) for w in (shop, other))
+        assert one.num_rows > 1000
+        assert one.equals(two)
+    after = pq.read_table(other.tables / "item_popularity.parquet")
+    assert not after.equals(pq.read_table(shop.tables / "item_popularity.parquet"))
+
+
+def test_a_broken_dataset_is_one_sentence_and_exit_status_two(shop: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "dataset.yaml").write_text("name: shop\ncolour: red\n")
+
+    said = command(shop, "feature_repo", "data", "--dataset", str(tmp_path / "dataset.yaml"), expect=2)
+
+    assert said.startswith("error: ")
+    assert "dataset.yaml" in said
+    assert said.count("\n") == 1
+
+
+def test_a_killed_preparation_starts_again_cleanly(tmp_path: Path) -> None:
+    workspace = Workspace(root=tmp_path / "build", store=tmp_path / "build" / "store")
+    declared = str(write_shop(tmp_path))
+    env = {**os.environ, "BUILD": str(workspace.root), "STORE_URL": str(workspace.store)}
+    child = subprocess.Popen([sys.executable, "-m", "feature_repo", "data", "--dataset", declared], env=env)
+    deadline = time.monotonic() + 60
+    while not list(workspace.root.glob(".store.*")) and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (workspace.reports / "data.json").exists()
+
+    command(workspace, "feature_repo", "data", "--dataset", declared)
+
+    assert json.loads((workspace.reports / "data.json").read_text())["events"] > 3000
+    assert load_split(workspace).start >= datetime(2025, 1, 1, tzinfo=UTC)
+    assert not list(workspace.root.glob(".store.*"))
