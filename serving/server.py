@@ -20,6 +20,8 @@ from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace
 from serving.settings import from_env, require_bundle
 
+logger = logging.getLogger("serving.server")
+
 GRACE_SECONDS = 10  # for requests in flight at SIGTERM
 # Longer than a proxy keeps an idle connection (Traefik: 90 s): the one that closes first must be the proxy, else it
 # sends a request into a closed connection and answers 502.
@@ -51,6 +53,7 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
 
         # Opened before the server runs, so that what is wrong is one sentence and not a failed ASGI lifespan.
         app.state.runtime = open_from_env()
+        logger.info("listening version=%s url=http://%s:%d/", settings.version, host, port)
         # What the labels of Bento's own metrics say.
         bentoml.server_context.service_name = bentoml.server_context.bento_name = RecommenderService.name
         bentoml.server_context.bento_version = settings.version

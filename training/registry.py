@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
+from feature_repo.store.pins import write_pins
 from training.bundle import Manifest, read_manifest
 
 MODEL = "recommender"
@@ -66,6 +67,7 @@ def register(
         version = str(created.version)
         alias = CHALLENGER if CHAMPION in aliases(workspace) else CHAMPION
         client.set_registered_model_alias(MODEL, alias, version)
+        _pin_features(workspace)
         audit(workspace, {"event": "registered", "version": version, "alias": alias})
     return version
 
@@ -143,8 +145,18 @@ def move_champion(workspace: Workspace, *, to: str, expected: str, reason: Mappi
         client.set_registered_model_alias(MODEL, CHAMPION, to)
         if now.get(CHALLENGER) == to:
             client.delete_registered_model_alias(MODEL, CHALLENGER)
+        _pin_features(workspace)
         client.set_model_version_tag(MODEL, to, "promotion", json.dumps(reason, default=str))
         audit(workspace, {"event": "champion moved", "from": expected, "to": to, "reason": reason})
+
+
+def _pin_features(workspace: Workspace) -> None:
+    """Tell the feature store what the aliased versions read."""
+    pinned = {}
+    for alias, version in sorted(aliases(workspace).items()):
+        manifest = read_manifest(download_bundle(workspace, version))
+        pinned[f"{alias}, version {version},"] = {**manifest.user_features, **manifest.item_features}
+    write_pins(workspace, pinned)
 
 
 @contextmanager

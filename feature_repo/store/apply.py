@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.core.workspace import Workspace, read_json, write_json
+from feature_repo.store.pins import defined_features, read_pins, refuse_altered
 from feature_repo.store.settings import REPO, store_settings
 
 
@@ -19,13 +21,17 @@ def apply_definitions(workspace: Workspace) -> bool:
     Returns False where these definitions of this data set are registered already.
 
     Raises:
-        StoreUnavailable: feast refused, or its registry cannot be written; what it said is on the screen.
+        StoreUnavailable: a view that an aliased version reads would change; or feast refused, and what it said is on
+            the screen.
     """
     workspace.root.mkdir(parents=True, exist_ok=True)
     applied = workspace.root / "applied.json"
     key = {"definitions": _fingerprint(workspace)}
     if workspace.feast_registry.exists() and applied.exists() and read_json(applied, made_by="make apply") == key:
         return False
+    pins = read_pins(workspace)
+    if pins:
+        refuse_altered(pins, defined_features(_definitions()))
     applied.unlink(missing_ok=True)
     rendered = workspace.root / "feature_store.yaml"
     rendered.write_text(yaml.safe_dump(store_settings(workspace), sort_keys=False), encoding="utf-8")
@@ -42,6 +48,12 @@ def apply_definitions(workspace: Workspace) -> bool:
         raise StoreUnavailable(f"feast apply ended with exit status {done.returncode}")
     write_json(applied, key)
     return True
+
+
+def _definitions() -> dict[str, Any]:
+    from feature_repo import definitions
+
+    return vars(definitions)
 
 
 def _fingerprint(workspace: Workspace) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,3 +218,16 @@ def test_a_killed_preparation_starts_again_cleanly(tmp_path: Path) -> None:
     assert json.loads((workspace.reports / "data.json").read_text())["events"] > 3000
     assert load_split(workspace).start >= datetime(2025, 1, 1, tzinfo=UTC)
     assert not list(workspace.root.glob(".store.*"))
+
+
+def test_a_view_that_the_champion_reads_is_not_altered_under_it(shop: Workspace, tmp_path: Path) -> None:
+    """The owner of the data drops an attribute that the served version was trained on."""
+    other = Workspace(root=tmp_path / "build", store=tmp_path / "build" / "store")
+    shutil.copytree(shop.root, other.root, ignore=shutil.ignore_patterns("mlflow"))
+    declared = write_shop(tmp_path)
+    declared.write_text(declared.read_text().replace("numeric: [age]", "numeric: []"))
+    command(other, "feature_repo", "data", "--dataset", str(declared))
+
+    said = command(other, "feature_repo", "apply", expect=2)
+
+    assert "champion, version 1, reads the feature 'age' as double, which would be gone" in said

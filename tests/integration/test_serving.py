@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -25,6 +26,7 @@ from serving.request_log import read_request_log
 
 pytestmark = pytest.mark.integration
 
+CHROMIUM = shutil.which("chromium")
 AT = {"timestamp": "1998-07-25T00:00:00Z"}
 
 
@@ -100,6 +102,20 @@ def test_metrics_hold_our_counters_beside_bentos(port: int) -> None:
 def test_the_page_is_served_and_knows_the_titles(port: int) -> None:
     assert b"<h1>Recommender</h1>" in call(port, "GET", "/").body
     assert call(port, "GET", "/page/items?id=i7").json() == {"i7": {"title": "Film number 7"}}
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium, which .ci/run installs")
+def test_a_browser_that_opens_the_page_sees_a_slate_by_title(port: int, tmp_path: Path) -> None:
+    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    quiet = "--disable-component-update --disable-sync --virtual-time-budget=10000 --dump-dom"
+    command = [str(CHROMIUM), *options.split(), *quiet.split(), f"--user-data-dir={tmp_path}"]
+
+    page = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+
+    assert len(set(re.findall(r"Film number \d+", page))) == 10
+    assert "Version 1, stable" in page
 
 
 def test_events_over_http_are_durable_and_idempotent(port: int, workspace: Workspace) -> None:
