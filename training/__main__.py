@@ -185,7 +185,7 @@ def _show_metrics(report: dict[str, Any]) -> None:
     found = {(r["model"], r["version"], r["metric"]): r for r in report["metrics"]}
     for model, version in dict.fromkeys((r["model"], r["version"]) for r in report["metrics"]):
         cells = (found[model, version, name] for name in names)
-        table.add_row(model, version, *(f"{c['value']:.4f} [{c['low']:.4f}, {c['high']:.4f}]" for c in cells))
+        table.add_row(model, version, *(f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells))
     console.print(table)
 
 
