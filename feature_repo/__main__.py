@@ -7,7 +7,6 @@ import typer
 from rich.table import Table
 
 from feature_repo.core.console import console, run
-from feature_repo.core.errors import DatasetError
 from feature_repo.core.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Events in, features out: data, apply, materialize.")
@@ -64,19 +63,13 @@ def materialize(
 
 
 def _moment(until: str, workspace: Workspace) -> datetime:
-    from feature_repo.dataset.split import load_split
+    from feature_repo.dataset.split import load_split, parse_moment
 
     if until == "now":
         return datetime.now(UTC)
     if until == "held-out":
         return load_split(workspace).challenger_end
-    try:
-        moment = datetime.fromisoformat(until)
-    except ValueError:
-        raise DatasetError(f"UNTIL is ISO 8601 with a zone, now, or held-out; got {until!r}") from None
-    if moment.tzinfo is None:
-        raise DatasetError(f"UNTIL needs a time zone, as in 1998-04-01T00:00:00Z; got {until!r}")
-    return moment
+    return parse_moment(until, option="UNTIL", words="now, held-out")
 
 
 def _show_data(report: dict[str, object]) -> None:

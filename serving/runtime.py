@@ -15,7 +15,8 @@ from serving.request_log import LoggedRequest, RequestLog
 from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
-    from training.recommender import RankedItem, Recommender, Slate
+    from training.recommender import Recommender
+    from training.slate import RankedItem, Slate
 
 logger = logging.getLogger("serving.runtime")
 
@@ -59,7 +60,7 @@ class Runtime:
     def answer(self, query: RecommendQuery, *, now: datetime) -> Answer:
         """Answer one query. A store that fails costs the personal part of the slate, never the answer."""
         # Loaded by the start, long ago; at the top of this file it would load XGBoost in Bento's supervisor.
-        from training.recommender import Request
+        from training.slate import Request
 
         user, degraded = self._read_user(query.user_id)
         moment = query.moment or now

@@ -1,11 +1,8 @@
 """Commands of training: `python -m training --help`."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from feature_repo.core.console import console, run
-from feature_repo.core.errors import DatasetError
 from feature_repo.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,15 +42,8 @@ def train(
     if found:
         console.print(f"version {found} is up to date: same data, window and settings")
         return
-    workspace.root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".bundle-", dir=workspace.root))
-    try:
-        with _progress() as (progress, history):
-            version = train_and_register(
-                workspace, settings, end=end, folder=folder, progress=progress, history=history
-            )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _progress() as (progress, history):
+        version = train_and_register(workspace, settings, end=end, progress=progress, history=history)
     _show_aliases(workspace, f"version {version}, trained on events before {end.isoformat()}")
 
 
@@ -119,7 +108,7 @@ def fetch(
 
 
 def _window_end(window: str, workspace: Workspace) -> datetime:
-    from feature_repo.dataset.split import load_split
+    from feature_repo.dataset.split import load_split, parse_moment
     from training import registry
 
     split = load_split(workspace)
@@ -128,13 +117,7 @@ def _window_end(window: str, workspace: Workspace) -> datetime:
     named = {"champion": split.champion_end, "challenger": split.challenger_end}
     if window in named:
         return named[window]
-    try:
-        end = datetime.fromisoformat(window)
-    except ValueError:
-        raise DatasetError(f"WINDOW is champion, challenger, auto or ISO 8601 with a zone; got {window!r}") from None
-    if end.tzinfo is None:
-        raise DatasetError(f"WINDOW needs a time zone, as in 1998-03-01T00:00:00Z; got {window!r}")
-    return end
+    return parse_moment(window, option="WINDOW", words="champion, challenger, auto")
 
 
 class _Bars:

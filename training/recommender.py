@@ -5,8 +5,7 @@ items) -> one feature matrix -> ranker -> the first k.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,54 +19,13 @@ from feature_repo.transforms.item_sequence import HISTORY_ITEMS
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 from training.bundle import Bundle
 from training.ranker_features import attribute_matrix, feature_matrix
+from training.slate import Candidates, RankedItem, Request, Slate, no_candidates
 
 Array = np.ndarray[Any, Any]
 
 TWO_TOWER, POPULAR = "two-tower", "popular"
 # Read as plain lists, or not at all, by the stages below.
 _NOT_COLUMNS = frozenset({"seen_items", "history_times"})
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked: `moment` is UTC; `session` holds item ids of this visit, oldest first."""
-
-    user_id: str
-    moment: datetime
-    k: int = 10
-    context: Mapping[str, str] = field(default_factory=dict)
-    exclude: frozenset[str] = frozenset()
-    session: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RankedItem:
-    """An item of a slate. `propensity` is the probability that it holds this place; deterministic places have 1."""
-
-    item_id: str
-    score: float
-    rank: int
-    source: str
-    propensity: float = 1.0
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """What the ranker saw, one row a candidate: ids and sources [c], features [c, f], scores [c] of the ranker."""
-
-    item_ids: Array
-    sources: Array
-    features: Array
-    scores: Array
-
-
-@dataclass(frozen=True)
-class Slate:
-    """The answer, best first, and all that led to it. `degraded` names the parts that did not work."""
-
-    items: tuple[RankedItem, ...]
-    candidates: Candidates
-    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +64,7 @@ class Recommender:
         """
         if user is None:
             if not self._bundle.repeat_consumption:
-                return Slate((), _no_candidates(len(self.feature_names)), ("features", "seen"))
+                return Slate((), no_candidates(len(self.feature_names)), ("features", "seen"))
             return self._ranked(request, self.retrieve(request, {}), ("features",))
         return self._ranked(request, self.retrieve(request, user), ())
 
@@ -167,7 +125,7 @@ class Recommender:
     def _ranked(self, request: Request, retrieved: Retrieved, degraded: tuple[str, ...]) -> Slate:
         matrix = self.features(retrieved)
         if len(matrix) == 0:
-            return Slate((), _no_candidates(matrix.shape[1]), degraded)
+            return Slate((), no_candidates(matrix.shape[1]), degraded)
         try:
             scores = self._bundle.rank(matrix)
         except xgb.core.XGBoostError:
@@ -242,8 +200,3 @@ def _ranks(scores: Array) -> Array:
     ranks = np.empty(len(scores), np.float32)
     ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
     return ranks
-
-
-def _no_candidates(features: int) -> Candidates:
-    empty = np.zeros(0, object)
-    return Candidates(empty, empty, np.zeros((0, features), np.float32), np.zeros(0, np.float32))

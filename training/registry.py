@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
@@ -27,6 +27,7 @@ from training.bundle import Manifest, read_manifest
 MODEL = "recommender"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 BUNDLE = "bundle"
+LOCK_SECONDS = 120
 
 
 def connect(workspace: Workspace) -> MlflowClient:
@@ -61,7 +62,7 @@ def register(
         _log(client, run_id, manifest, parameters, history)
         client.log_artifacts(run_id, str(folder), BUNDLE)
         _ensure_model(client)
-        tags = {"key": key, "data_fingerprint": manifest.data_fingerprint, "window_end": manifest.window_end}
+        tags = {"data_fingerprint": manifest.data_fingerprint, "window_end": manifest.window_end}
         created = client.create_model_version(MODEL, f"{run.info.artifact_uri}/{BUNDLE}", run_id, tags=tags)
         client.set_terminated(run_id)
         version = str(created.version)
@@ -69,6 +70,8 @@ def register(
         client.set_registered_model_alias(MODEL, alias, version)
         _pin_features(workspace)
         audit(workspace, {"event": "registered", "version": version, "alias": alias})
+        # Last: a version that was killed on its way here is not found by its key, and is trained again.
+        client.set_model_version_tag(MODEL, version, "key", key)
     return version
 
 
@@ -163,8 +166,15 @@ def _pin_features(workspace: Workspace) -> None:
 def alias_lock(workspace: Workspace) -> Iterator[None]:
     """One mover at a time on this workspace."""
     workspace.mlflow.mkdir(parents=True, exist_ok=True)
-    with FileLock(workspace.mlflow / "aliases.lock", timeout=120):
+    lock = FileLock(workspace.mlflow / "aliases.lock")
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        raise MissingArtifact(f"the aliases are held by another process for over {LOCK_SECONDS} s") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def audit(workspace: Workspace, entry: Mapping[str, Any]) -> None:

@@ -1,10 +1,13 @@
 """A training run as MLflow sees it: its key, its parameters, its bundle."""
 
 import hashlib
+import shutil
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace, read_json
 from training import registry
 from training.bundle import FORMAT
@@ -24,19 +27,29 @@ def train_and_register(
     settings: TrainingSettings,
     *,
     end: datetime,
-    folder: Path,
     progress: Progress,
     history: dict[str, list[tuple[int, float]]],
 ) -> str:
-    """Train into the empty `folder`, register what came of it; returns the version."""
-    train(workspace, settings, end=end, folder=folder, progress=progress)
-    return registry.register(
-        workspace,
-        folder,
-        key=run_key(workspace, settings, end),
-        parameters=_flat(settings.model_dump()),
-        history=history,
-    )
+    """Train, register what came of it; returns the version.
+
+    Raises:
+        MissingArtifact: another run is training in this workspace.
+    """
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    folder = workspace.root / ".bundle.partial"
+    try:
+        with FileLock(workspace.root / "train.lock", timeout=0):
+            # What a killed run left here goes first.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            train(workspace, settings, end=end, folder=folder, progress=progress)
+            key = run_key(workspace, settings, end)
+            parameters = _flat(settings.model_dump())
+            version = registry.register(workspace, folder, key=key, parameters=parameters, history=history)
+            shutil.rmtree(folder)
+            return version
+    except Timeout:
+        raise MissingArtifact(f"another run is training in {workspace.root}: wait for it to end") from None
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, object]:

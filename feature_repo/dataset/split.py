@@ -44,6 +44,17 @@ def to_microseconds(moment: datetime) -> int:
     return int(whole.timestamp()) * 1_000_000 + moment.microsecond
 
 
+def parse_moment(text: str, *, option: str, words: str) -> datetime:
+    """A moment that a user wrote: ISO 8601 with a zone. `words` are what the option takes besides."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise DatasetError(f"{option} is {words} or ISO 8601 with a zone; got {text!r}") from None
+    if moment.tzinfo is None:
+        raise DatasetError(f"{option} needs a time zone, as in 1998-03-01T00:00:00Z; got {text!r}")
+    return moment
+
+
 def load_split(workspace: Workspace) -> Split:
     """The split that `make data` wrote."""
     written = read_json(workspace.events.with_name("split.json"), made_by="make data")

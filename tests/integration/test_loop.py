@@ -103,6 +103,19 @@ def test_without_a_canary_the_alias_stays(shop: Workspace) -> None:
     assert registry.aliases(shop)["champion"] == "1"
 
 
+def test_a_canary_of_two_real_versions_ends_as_its_evidence_says(shop: Workspace) -> None:
+    """The held-out window of a small shop ends before the policy has seen enough: that is HALTED, never PROMOTED."""
+    command(shop, "k8s", "canary")
+
+    report = json.loads((shop.reports / "canary.json").read_text())
+    assert (report["champion"], report["challenger"], report["end_state"]) == ("1", "2", "HALTED")
+    (step,) = report["steps"]
+    assert step["verdict"] == "INCONCLUSIVE"
+    assert step["failed"] == step["canary"]["errors"] == step["stable"]["errors"] == 0
+    assert step["canary"]["requests"] > 50
+    assert registry.aliases(shop) == {"champion": "1", "challenger": "2"}
+
+
 def test_a_second_run_reuses_what_is_up_to_date(shop: Workspace) -> None:
     assert "up to date" in command(shop, "feature_repo", "data", "--dataset", str(shop.root.parent / "dataset.yaml"))
     assert "version 1 is up to date" in command(shop, "training", "train", "--window", "champion")

@@ -8,8 +8,9 @@ import numpy as np
 from feast import FeatureStore
 
 from training.bundle import Bundle
-from training.recommender import Candidates, Request, build_recommender
+from training.recommender import build_recommender
 from training.replay import ItemTimeline, Moment, user_rows
+from training.slate import Candidates, Request
 
 Array = np.ndarray[Any, Any]
 

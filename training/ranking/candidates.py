@@ -11,9 +11,10 @@ from feature_repo.features.columns import Columns, as_columns, take
 from feature_repo.store.historical import features_at
 from training.encoder import Encoder
 from training.ranker_features import RETRIEVAL_FEATURES, attribute_matrix, feature_matrix
-from training.recommender import Recommender, Request
+from training.recommender import Recommender
 from training.replay import ItemTimeline, Moment, user_rows
 from training.retrieval.examples import SEEN
+from training.slate import Request
 
 Array = np.ndarray[Any, Any]
 

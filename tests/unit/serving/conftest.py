@@ -22,7 +22,7 @@ from serving.metrics import register_metrics
 from serving.request_log import RequestLog
 from serving.runtime import Runtime
 from serving.settings import ServingSettings
-from training.recommender import Candidates, RankedItem, Request, Slate
+from training.slate import Candidates, RankedItem, Request, Slate
 
 ITEMS = tuple(f"i{n}" for n in range(10))
 ROWS = {"known": {"history": ["i9"], "age": 30.0}}

@@ -11,7 +11,8 @@ from serving_world import write_bundle
 from feature_repo.store.item_table import item_table
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 from training.bundle import Bundle, load_bundle
-from training.recommender import POPULAR, TWO_TOWER, Recommender, Request, build_recommender
+from training.recommender import POPULAR, TWO_TOWER, Recommender, build_recommender
+from training.slate import Request
 
 NOW = datetime(1998, 7, 20, tzinfo=UTC)
 NOW_US = int(NOW.timestamp()) * 1_000_000

@@ -8,6 +8,7 @@ from serving_world import write_bundle
 
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
+from feature_repo.store.pins import read_pins
 from training import registry
 from training.bundle import load_bundle
 from training.promote import rollback
@@ -41,6 +42,32 @@ def test_the_first_version_is_champion_and_the_next_one_challenger(workspace: Wo
     assert registry.aliases(workspace) == {"champion": "1", "challenger": "2"}
     assert registry.version_with_key(workspace, "b") == "2"
     assert registry.version_with_key(workspace, "c") is None
+
+
+def test_a_registration_that_was_killed_is_not_taken_for_a_finished_one(
+    workspace: Workspace, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a version without an alias counted as up to date, and the workspace never got a champion."""
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "audit", _die)
+        with pytest.raises(KeyboardInterrupt):
+            register(workspace, bundle, "a")
+
+    assert registry.version_with_key(workspace, "a") is None
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_whoever_moves_an_alias_pins_what_the_aliased_versions_read(workspace: Workspace, bundle: Path) -> None:
+    register(workspace, bundle, "a"), register(workspace, bundle, "b")
+    registry.move_champion(workspace, to="2", expected="1", reason={})
+
+    pins = read_pins(workspace)
+
+    assert set(pins) == {"champion, version 2,", "previous, version 1,"}
+    assert pins["champion, version 2,"]["history_items"] == "list<string>"
 
 
 def test_a_run_says_what_the_version_was_made_of(workspace: Workspace, bundle: Path) -> None:
