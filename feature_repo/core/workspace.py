@@ -30,6 +30,11 @@ class Workspace:
         return self.store / "events" / "events.parquet"
 
     @property
+    def quarantine(self) -> Path:
+        """Rows of the event log that cleaning refused, each with its reason."""
+        return self.store / "events" / "quarantine.parquet"
+
+    @property
     def tables(self) -> Path:
         return self.store / "tables"
 

@@ -24,11 +24,20 @@ DUPLICATE = "event was already there"
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Valid events sorted by (timestamp, event_id), and how many rows each rule refused."""
+    """Valid events sorted by (timestamp, event_id), and the refused rows as they were read, each with its `reason`."""
 
     events: pa.Table
-    read: int
-    refused: dict[str, int]
+    quarantine: pa.Table
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many rows each rule refused."""
+        counted = self.quarantine["reason"].value_counts().to_pylist()
+        return {row["values"]: row["counts"] for row in sorted(counted, key=lambda row: str(row["values"]))}
+
+    @property
+    def read(self) -> int:
+        return int(self.events.num_rows + self.quarantine.num_rows)
 
 
 def clean(
@@ -38,7 +47,7 @@ def clean(
     *,
     now: datetime,
 ) -> Cleaned:
-    """Split `raw_events` into valid events and counted refusals: read = kept + refused, always.
+    """Split `raw_events` into valid events and quarantined rows: read = kept + quarantined, always.
 
     Raises:
         DatasetError: a timestamp that is there cannot be read, or no event is left.
@@ -62,16 +71,17 @@ def clean(
             row_number() OVER (PARTITION BY event_id, reason IS NULL ORDER BY timestamp, user_id, item_id) > 1
             THEN '{DUPLICATE}' ELSE reason END AS reason FROM judged"""
     )
-    refused = connection.execute(
-        "SELECT reason, count(*) FROM sorted_out WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
-    ).fetchall()
+    quarantine = connection.sql(
+        "SELECT * FROM sorted_out WHERE reason IS NOT NULL ORDER BY reason, raw_timestamp, user_id, item_id"
+    ).to_arrow_table()
     events = connection.sql(
         "SELECT * EXCLUDE (reason, raw_timestamp) FROM sorted_out WHERE reason IS NULL ORDER BY timestamp, event_id"
     ).to_arrow_table()
-    counts = {str(reason): int(count) for reason, count in refused}
+    cleaned = Cleaned(events=events, quarantine=quarantine)
     if events.num_rows == 0:
-        raise DatasetError(f"{dataset.base / dataset.events.path}: no event is left after cleaning; refused: {counts}")
-    return Cleaned(events=events, read=events.num_rows + sum(counts.values()), refused=counts)
+        path = dataset.base / dataset.events.path
+        raise DatasetError(f"{path}: no event is left after cleaning; refused: {cleaned.refused}")
+    return cleaned
 
 
 def _refuse_unreadable_timestamps(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:

@@ -91,6 +91,7 @@ def _write(dataset: Dataset, workspace: Workspace, *, now: datetime) -> Cleaned:
     connection = connect()
     cleaned = clean(connection, read_raw_events(connection, dataset), dataset, now=now)
     pq.write_table(cleaned.events, workspace.events)
+    pq.write_table(cleaned.quarantine, workspace.quarantine)
     entities: dict[str, pa.Table | None] = {"user_id": None, "item_id": None}
     for key, declared in (("user_id", dataset.users), ("item_id", dataset.items)):
         if declared:

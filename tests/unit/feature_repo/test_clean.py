@@ -58,6 +58,15 @@ def test_every_refused_row_is_counted_under_the_first_rule_that_it_breaks(tmp_pa
         "value is not finite": 1,
     }
     assert (result.read, result.events.num_rows) == (9, 1)
+    assert result.quarantine.num_rows == 8
+
+
+def test_a_refused_row_is_kept_as_it_was_read(tmp_path: Path) -> None:
+    result = cleaned(tmp_path, "ann,a,2026-01-02,view,1\n,b,1969-12-31T23:59:59Z,stare,7\n")
+
+    (row,) = result.quarantine.to_pylist()
+    assert (row["reason"], row["item_id"], row["event_type"], row["value"]) == ("user_id is missing", "b", "stare", 7.0)
+    assert row["raw_timestamp"] == "1969-12-31T23:59:59Z"
 
 
 @pytest.mark.parametrize(
