@@ -8,6 +8,9 @@ PORT ?= 3000
 UNTIL ?= now
 WINDOW ?= auto
 export DATASET UNTIL WINDOW
+ifdef BENCH
+export BENCH
+endif
 # A data set of one's own gets a folder of its own; BUILD= names another.
 ifneq ($(DATASET),movielens-100k)
 BUILD ?= build/$(notdir $(basename $(DATASET)))
@@ -33,6 +36,7 @@ help: ## print this list
 	@printf '  BUILD=    where generated things go (default build/)\n'
 	@printf '  UNTIL=    materialize: ISO 8601 with a zone, now, or held-out\n'
 	@printf '  WINDOW=   train: champion, challenger, auto, or ISO 8601 with a zone\n'
+	@printf '  BENCH=    bench: pit_join\n'
 	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
 
 # Everything is installed from the lock, and compiled there, so that no command pays for it at its start.
@@ -100,5 +104,8 @@ canary: $(READY) ## release the challenger step by step beside the champion
 drift: $(READY) ## compare what is recommended now with the champion's reference
 	@$(RUN) monitoring drift
 
-bench skew monitor erase: # not built yet
+bench: $(READY) ## benchmarks side by side, into build/bench.json
+	@PYTHONPATH=tests $(RUN) bench
+
+skew monitor erase: # not built yet
 	@echo "make $@ is not built yet" >&2; exit 2

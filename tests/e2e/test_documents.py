@@ -28,10 +28,10 @@ def test_make_alone_prints_every_target_that_is_built() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     shown = set(re.findall(r"^  make ([a-z]+)", printed, re.M))
-    assert shown == TARGETS - {"bench", "skew", "monitor", "erase"}
+    assert shown == TARGETS - {"skew", "monitor", "erase"}
 
 
-@pytest.mark.parametrize("target", ["bench", "skew", "monitor", "erase"])
+@pytest.mark.parametrize("target", ["skew", "monitor", "erase"])
 def test_a_target_that_is_not_built_says_so_in_one_line_and_exits_with_two(target: str) -> None:
     done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False)
 

@@ -1,0 +1,35 @@
+"""`make bench`: benchmarks side by side, as a table on screen and rows in build/bench.json."""
+
+import importlib
+import os
+
+import typer
+
+from bench.rows import Row, table_of, write_rows
+from feature_repo.core.console import console, run
+from feature_repo.core.errors import MissingArtifact
+from feature_repo.core.workspace import Workspace
+
+BUILT = ("pit_join",)
+PLANNED = ("transforms", "stream", "quality", "training", "serving", "faults", "canary", "monitoring")
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def bench() -> None:
+    """Run the benchmarks that BENCH names (comma-separated), by default all that are built."""
+    chosen = [name for name in (os.environ.get("BENCH") or ",".join(BUILT)).split(",") if name]
+    for name in chosen:
+        if name not in BUILT:
+            known = "is not built yet" if name in PLANNED else "is not known"
+            raise MissingArtifact(f"BENCH takes {', '.join(BUILT)}; {name!r} {known}")
+    workspace = Workspace.from_env()
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = [row for name in chosen for row in importlib.import_module(f"bench.{name}").rows(workspace)]
+    write_rows(rows, workspace.root / "bench.json")
+    console.print(table_of(rows))
+
+
+if __name__ == "__main__":
+    run(app)
