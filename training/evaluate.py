@@ -47,6 +47,7 @@ def evaluate(
         other = per_request(replayed[challenger], "two-stage")["ndcg@10"]
         comparison = {"metric": "ndcg@10", **asdict(ndcg_difference(other, best, users))}
     report = {
+        "data_fingerprint": _fingerprint(workspace),
         "window": {"start": split.challenger_end.isoformat(), "end": split.test_end.isoformat()},
         "requests": len(asked),
         "users": int(users.of_request.max()) + 1,
@@ -64,13 +65,14 @@ def evaluate(
 
 
 def up_to_date(workspace: Workspace) -> dict[str, Any] | None:
-    """The report, where it is about the present champion and challenger, or was until they were decided on."""
+    """The report, where it is about the present data, champion and challenger, or was until those were decided on."""
     path = workspace.reports / EVALUATION
     if not path.exists():
         return None
     report = dict(read_json(path, made_by="make evaluate"))
     compared = (report["champion"], report["challenger"])
-    return report if compared == registry.compared_pair(registry.aliases(workspace)) else None
+    same_pair = compared == registry.compared_pair(registry.aliases(workspace))
+    return report if same_pair and report.get("data_fingerprint") == _fingerprint(workspace) else None
 
 
 def pair(workspace: Workspace) -> tuple[str, str | None]:
@@ -79,6 +81,10 @@ def pair(workspace: Workspace) -> tuple[str, str | None]:
     if registry.CHAMPION not in now:
         raise MissingArtifact("no version is champion yet: run `make train` first")
     return now[registry.CHAMPION], now.get(registry.CHALLENGER)
+
+
+def _fingerprint(workspace: Workspace) -> str:
+    return str(read_json(workspace.reports / "data.json", made_by="make data")["fingerprint"])
 
 
 def _replay(

@@ -59,8 +59,10 @@ def _definitions() -> dict[str, Any]:
 def _fingerprint(workspace: Workspace) -> str:
     """SHA-256 over the stage's code and settings, the declared data set and where its tables are."""
     declared = workspace.events.with_name("dataset.json")
-    files = [*sorted(REPO.rglob("*.py")), *sorted(REPO.rglob("*.yaml")), *([declared] if declared.exists() else [])]
-    digest = hashlib.sha256(f"{workspace.store} {os.environ.get('DATASET')}".encode())
+    # Before the first `make data` the definitions follow the data set that DATASET names.
+    chosen = declared.read_text(encoding="utf-8") if declared.exists() else os.environ.get("DATASET")
+    files = [*sorted(REPO.rglob("*.py")), *sorted(REPO.rglob("*.yaml"))]
+    digest = hashlib.sha256(f"{workspace.store} {chosen}".encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
