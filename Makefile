@@ -36,7 +36,7 @@ help: ## print this list
 	@printf '  BUILD=    where generated things go (default build/)\n'
 	@printf '  UNTIL=    materialize: ISO 8601 with a zone, now, or held-out\n'
 	@printf '  WINDOW=   train: champion, challenger, auto, or ISO 8601 with a zone\n'
-	@printf '  BENCH=    bench: pit_join\n'
+	@printf '  BENCH=    bench: pit_join, transforms (default both)\n'
 	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
 
 # Everything is installed from the lock, and compiled there, so that no command pays for it at its start.

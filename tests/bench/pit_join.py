@@ -1,13 +1,11 @@
 """Point-in-time joins on `completejourney`: our offline store beside Feast's DuckDB store and the bare ASOF join."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 
 from bench.contender import Measured, run_contender
+from bench.journey import journey_in, prepare
 from bench.pit_join_contender import VIEWS
 from bench.rows import Row, at_most, not_measured
 from feature_repo.core.console import console
@@ -20,10 +18,10 @@ SMALL = 100_000
 
 def rows(workspace: Workspace) -> list[Row]:
     """Three contenders on 100,000 rows, then ours and the bare join on 1,000,000, each in a process of its own."""
-    journey = Workspace(root=workspace.root / "bench", store=workspace.root / "bench" / "store")
-    prepared = prepare(journey)
-    if prepared:
-        return [not_measured("pit_join", "completejourney", prepared)]
+    journey = journey_in(workspace)
+    failed = prepare(journey)
+    if failed:
+        return [not_measured("pit_join", "completejourney", failed)]
     tables = daily_snapshots(journey)
     measured: dict[tuple[str, int], Measured | str] = {}
     for kind, size in (("bare", SMALL), ("ours", SMALL), ("feast", SMALL), ("bare", LARGE), ("ours", LARGE)):
@@ -58,19 +56,6 @@ def compared(
     value, beside = (float(getattr(result, figure)) for result in found)
     yardstick = (f"{other[0]}, {other[1]:,} rows", beside)
     return at_most("pit_join", name, value, unit=unit, yardstick=yardstick, ratio=ratio)
-
-
-def prepare(journey: Workspace) -> str | None:
-    """Bring the data set into a workspace of its own; returns what went wrong."""
-    with console.status("preparing completejourney"):
-        done = subprocess.run(
-            [sys.executable, "-m", "feature_repo", "data", "--dataset", "completejourney"],
-            env={**os.environ, "BUILD": str(journey.root), "STORE_URL": str(journey.store)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    return None if done.returncode == 0 else done.stderr.strip()
 
 
 def daily_snapshots(journey: Workspace) -> Path:

@@ -36,6 +36,11 @@ def at_most(bench: str, name: str, value: float, *, unit: str, yardstick: tuple[
     return Row(bench, name, value, unit, label, base, f"ratio <= {ratio:g}", base > 0 and value <= ratio * base)
 
 
+def within(bench: str, name: str, value: float, *, unit: str, yardstick: tuple[str, float], limit: float) -> Row:
+    """A figure that may be at most `limit`, whatever its yardstick; the yardstick says what the machine was like."""
+    return Row(bench, name, value, unit, *yardstick, f"<= {limit:,} {unit}", value <= limit)
+
+
 def not_measured(bench: str, name: str, reason: str) -> Row:
     """A row that says why there is no figure. It never holds."""
     return Row(bench, name, None, "", reason, None, "", holds=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from bench.contender import Measured, run_contender
 from bench.pit_join import LARGE, SMALL, compared
-from bench.rows import at_most, not_measured, write_rows
+from bench.rows import at_most, not_measured, within, write_rows
 
 
 @pytest.mark.parametrize(("value", "holds"), [(2.0, True), (2.5, True), (2.51, False)])
@@ -18,6 +18,11 @@ def test_a_yardstick_of_nothing_is_no_yardstick() -> None:
     row = at_most("pit_join", "ours", 0.0, unit="s", yardstick=("bare", 0.0), ratio=2.5)
 
     assert (row.holds, row.ratio) == (False, None)
+
+
+def test_a_limit_holds_whatever_the_yardstick() -> None:
+    assert within("transforms", "all", 59.0, unit="s", yardstick=("copy", 1.0), limit=60).holds
+    assert not within("transforms", "all", 61.0, unit="s", yardstick=("copy", 100.0), limit=60).holds
 
 
 def test_what_was_not_measured_never_holds() -> None:
