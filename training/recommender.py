@@ -139,7 +139,7 @@ class Recommender:
         return Slate(items, Candidates(ids, retrieved.sources, matrix, scores), degraded)
 
     def _allowed(self, request: Request, user: Mapping[str, Any]) -> Array:
-        allowed = np.ones(len(self._items), bool)
+        allowed = self._items.known.copy()
         hidden: set[str] = set(request.exclude)
         if not self._bundle.repeat_consumption:
             hidden.update(user.get("seen_items") or (), request.session)

@@ -73,15 +73,18 @@ class ItemTimeline:
             for name, values in self._updates.items():
                 self.table.columns[name][self._rows[at]] = values[at]
         changed = np.unique(self._rows[self._next : end])
+        self.table.known[changed] = True
         self._next = end
         return changed
 
 
 def open_timeline(store: FeatureStore, workspace: Workspace, *, start: datetime, end: datetime) -> ItemTimeline:
-    """The items known by `end`, in their state at `start`, and their states of [start, end)."""
+    """The items that come up by `end`, in their state at `start`, and their states of [start, end)."""
     start_us, end_us = to_microseconds(start), to_microseconds(end)
     known = items_at(store, workspace, end_us)["item_id"].to_numpy()
     table = _table_at(store, known, start_us)
+    # Time goes one way: what only comes later in the window is no candidate before.
+    table.known[:] = np.isin(known, items_at(store, workspace, start_us)["item_id"].to_numpy())
     popularity = pq.read_table(workspace.tables / "item_popularity.parquet", columns=["item_id", "event_timestamp"])
     stamps = popularity["event_timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     inside = (stamps > start_us) & (stamps <= end_us)

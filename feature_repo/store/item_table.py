@@ -24,12 +24,16 @@ POINTER = "items.json"
 
 @dataclass(frozen=True)
 class ItemTable:
-    """Raw item features by column; row i is `item_ids[i]`. `as_of` is the moment that they describe."""
+    """Raw item features by column; row i is `item_ids[i]`. `as_of` is the moment that they describe.
+
+    `known` is False for an item that does not exist yet at that moment: a replay has room for it before it comes.
+    """
 
     item_ids: "np.ndarray[tuple[int], np.dtype[np.object_]]"
     columns: Columns
     as_of: datetime
     rows: Mapping[str, int]
+    known: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -39,7 +43,8 @@ def item_table(table: pa.Table, as_of: datetime) -> ItemTable:
     """An item table from Arrow columns: item_id and any raw features."""
     ids = np.asarray(table["item_id"].to_numpy(), object)
     names = [name for name in table.column_names if name not in ("item_id", "event_timestamp")]
-    return ItemTable(ids, as_columns(table, names), as_of, {item: row for row, item in enumerate(ids)})
+    rows = {item: row for row, item in enumerate(ids)}
+    return ItemTable(ids, as_columns(table, names), as_of, rows, np.ones(len(ids), bool))
 
 
 def publish(table: pa.Table, workspace: Workspace, *, as_of: datetime, made_from: str = "") -> Path:

@@ -85,14 +85,6 @@ def test_a_bundle_says_what_it_reads_and_holds_no_pickle(shop: Workspace) -> Non
         ".parquet",
         ".md",
     }
-    with pytest.raises(ValueError, match="allow_pickle=False"):
-        np.load(_pickled(shop.root), allow_pickle=False)
-
-
-def _pickled(folder: Path) -> Path:
-    path = folder / "pickled.npy"
-    np.save(path, np.array([{}], object), allow_pickle=True)
-    return path
 
 
 def test_without_a_canary_the_alias_stays(shop: Workspace) -> None:

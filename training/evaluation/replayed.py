@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from feast import FeatureStore
 
+from feature_repo.core.errors import DatasetError
 from training.bundle import Bundle
 from training.recommender import build_recommender
 from training.replay import ItemTimeline, Moment, user_rows
@@ -55,6 +56,8 @@ def replay(
             scores.append(candidates.scores[best])
             requests.append(np.full(len(best), number))
         on_request()
+    if not shown:
+        raise DatasetError(f"a replay needs a request that can be answered; none of {len(asked)} got a slate")
     hits = {model: _hits(slate, timeline, asked) for model, slate in slates.items()}
     relevant = np.array([len(m.items) for m in asked])
     return Replayed(slates, hits, relevant, np.concatenate(shown), np.concatenate(scores), np.concatenate(requests))

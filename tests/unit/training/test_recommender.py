@@ -70,6 +70,18 @@ def test_candidates_come_from_every_retriever_up_to_the_total(recommender: Recom
     assert candidates.features.shape == (20, len(recommender.feature_names))
 
 
+def test_an_item_that_does_not_exist_yet_is_no_candidate(recommender: Recommender) -> None:
+    """A replay once had the items of the whole window as candidates from its first moment on."""
+    recommender._items.known[39] = False
+    before = recommender.recommend(Request("u1", NOW, k=40), {}).candidates.item_ids
+
+    recommender._items.known[39] = True
+    after = recommender.recommend(Request("u1", NOW, k=40), {}).candidates.item_ids
+
+    assert "i39" not in before
+    assert "i39" in after
+
+
 def test_what_was_seen_is_not_recommended_again_where_repeats_are_forbidden(recommender: Recommender) -> None:
     seen = ITEMS[5:]
 
