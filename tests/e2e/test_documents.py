@@ -1,5 +1,6 @@
 """What the documents name exists, and what exists is documented."""
 
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
 
 
 def test_the_readme_documents_every_target_but_help() -> None:
-    named = set(re.findall(r"`make ([a-z]+)`", (ROOT / "README.md").read_text()))
+    named = set(re.findall(r"`make ([a-z]+)(?: [A-Z]+=...)?`", (ROOT / "README.md").read_text()))
 
     assert named == TARGETS - {"help"}
 
@@ -28,15 +29,32 @@ def test_make_alone_prints_every_target_that_is_built() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     shown = set(re.findall(r"^  make ([a-z]+)", printed, re.M))
-    assert shown == TARGETS - {"skew", "monitor", "erase"}
+    assert shown == TARGETS - {"skew", "monitor"}
 
 
-@pytest.mark.parametrize("target", ["skew", "monitor", "erase"])
+@pytest.mark.parametrize("target", ["skew", "monitor"])
 def test_a_target_that_is_not_built_says_so_in_one_line_and_exits_with_two(target: str) -> None:
     done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
     assert done.stderr.splitlines()[0] == f"make {target} is not built yet"
+
+
+def test_erasing_without_an_id_on_the_command_line_is_a_sentence_and_exit_status_two() -> None:
+    """USER is set in every shell, and is the operator: once a bare `make erase` would have erased them."""
+    environment = {**os.environ, "USER": "the-operator"}
+    done = subprocess.run(["make", "erase"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "make erase needs the id of the person: make erase USER=..."
+
+
+def test_an_id_on_the_command_line_reaches_the_command_and_not_its_environment() -> None:
+    said = subprocess.run(
+        ["make", "-n", "erase", "USER=o'hara and sons"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert said.splitlines()[-1] == 'env -u USER .venv/bin/python -m training erase --user="$USER"'
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -61,7 +79,8 @@ def test_the_top_level_is_what_it_is_said_to_be() -> None:
     top = {line.split("/")[0] for line in tracked.splitlines()}
 
     folders = {*STAGES, "tests"}
-    files = {"Makefile", "pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-serving.lock"}
+    locks = {"requirements.lock", "requirements-serving.lock", "requirements-spark.lock"}
+    files = {"Makefile", "pyproject.toml", "README.md", "LICENSE", *locks}
     assert {name for name in top if not name.startswith(".")} == folders | files
 
 
