@@ -2,7 +2,7 @@
 
 One batch is one file, named by the ids in it, so that a batch sent again, to this process or to the one
 beside it, meets its own file. Ids seen lately are remembered to leave repeats out of a new file; the promise
-itself, that an event counts once, is kept by `read_received`, which gives each event id one row.
+itself, that an event counts once, is kept by `read_received` and `make data`, which give each event id one row.
 """
 
 import hashlib
@@ -16,23 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.core.errors import RecommenderError
-from feature_repo.core.workspace import Workspace
+from feature_repo.dataset.received import RECEIVED_SCHEMA
 from serving.events import Event
-
-RECEIVED_SCHEMA = pa.schema(
-    [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("timestamp", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("event_type", pa.string(), nullable=False),
-        pa.field("value", pa.float64()),
-        pa.field("request_id", pa.string()),
-        pa.field("position", pa.int32()),
-        pa.field("consent", pa.bool_()),
-        pa.field("context", pa.map_(pa.string(), pa.string()), nullable=False),
-    ]
-)
 
 
 class EventsNotStored(RecommenderError):
@@ -137,15 +122,3 @@ def _ids_on_disk(folder: Path, limit: int) -> dict[str, None]:
             break
         known.extend(reversed(pq.ParquetFile(file).read(["event_id"])["event_id"].to_pylist()))
     return dict.fromkeys(reversed(known[:limit]))
-
-
-def read_received(workspace: Workspace) -> pa.Table:
-    """Every received event once, by time; of several rows with one event id the earliest counts."""
-    files = sorted(workspace.received.glob("*.parquet"))
-    if not files:
-        return RECEIVED_SCHEMA.empty_table()
-    table = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
-    table = table.sort_by([("timestamp", "ascending"), ("event_id", "ascending")])
-    rows = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
-    first = rows.group_by("event_id").aggregate([("row", "min")])["row_min"]
-    return table.take(first.combine_chunks().sort())

@@ -17,5 +17,17 @@ class MissingArtifact(RecommenderError):
     """A command needs the result of an earlier one, and it is not there."""
 
 
+class EngineUnavailable(RecommenderError):
+    """The engine that ENGINE names is not known, not installed, or did not start."""
+
+
+class JoinRefused(RecommenderError):
+    """A point-in-time join was asked for that has no answer."""
+
+
+class LeakFound(RecommenderError):
+    """A training set holds what was not known yet at its moment, or nothing that could be compared."""
+
+
 class BundleError(RecommenderError):
     """A bundle is incomplete, altered, or asks for features that the store does not have."""

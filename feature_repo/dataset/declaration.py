@@ -8,6 +8,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from feature_repo.core.errors import DatasetError
+from feature_repo.dataset.cleaning import Cleaning
 
 BUILT_IN = Path(__file__).parent / "built_in"
 EVENT_COLUMNS = frozenset(
@@ -23,6 +24,10 @@ EVENT_COLUMNS = frozenset(
         "consent",
     }
 )
+# What the door adds to a row, kept or refused.
+_TAKEN = EVENT_COLUMNS | {"score", "reason", "raw_timestamp", "raw_value", "raw_line", "read_from"}
+# What the tables of users and items hold besides their attributes.
+ENTITY_COLUMNS = frozenset({"user_id", "item_id", "valid_from", "recorded", "event_timestamp", "created_timestamp"})
 REQUIRED_EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
@@ -70,9 +75,19 @@ class Events(_Declared):
             raise ValueError("give either event_type (a constant) or columns.event_type (a column), not both")
         return self
 
+    @model_validator(mode="after")
+    def _free_names(self) -> "Events":
+        taken = next((name for name in self.context if name.lower() in _TAKEN or self.context.count(name) > 1), None)
+        if taken:
+            raise ValueError(f"context names columns that no other column is called; got {taken!r}")
+        return self
+
 
 class EntityTable(_Declared):
-    """Attributes of users or items: one row a key, or several with `valid_from`."""
+    """Attributes of users or items: one row a key, or several with `valid_from`.
+
+    `recorded` names when a row became known, which may be later than `valid_from`; alone, it is `valid_from` too.
+    """
 
     path: str
     key: str
@@ -83,6 +98,7 @@ class EntityTable(_Declared):
     text: tuple[FeatureName, ...] = ()
     separator: str = Field(default="|", min_length=1)
     valid_from: str | None = None
+    recorded: str | None = None
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -94,9 +110,14 @@ class EntityTable(_Declared):
 
     @model_validator(mode="after")
     def _distinct(self) -> "EntityTable":
-        repeated = sorted({name for name in self.attributes if self.attributes.count(name) > 1})
+        # Engines tell columns apart by their letters alone, whatever their case.
+        names = [name.lower() for name in self.attributes]
+        repeated = sorted(name for name in self.attributes if names.count(name.lower()) > 1)
         if repeated:
             raise ValueError(f"an attribute has one kind; {repeated[0]!r} is declared twice")
+        taken = sorted(name for name in self.attributes if name.lower() in ENTITY_COLUMNS)
+        if taken:
+            raise ValueError(f"{taken[0]!r} is a column of every table: give it another name under columns")
         unused = sorted(set(self.columns) - set(self.attributes))
         if unused:
             raise ValueError(f"columns renames declared attributes; {unused[0]!r} is not declared")
@@ -112,8 +133,23 @@ class Dataset(_Declared):
     items: EntityTable | None = None
     weights: dict[str, float] = Field(min_length=1)
     repeat_consumption: bool = True
+    cleaning: Cleaning = Cleaning()
     source: Source | None = None
     base: Path = Path()
+
+    @model_validator(mode="after")
+    def _one_meaning_a_name(self) -> "Dataset":
+        # All features of a request stand in one table.
+        groups = (*(table.attributes for table in (self.users, self.items) if table), self.events.context)
+        names = [name for group in groups for name in group]
+        lower = [name.lower() for name in names]
+        shared = next((name for name in names if lower.count(name.lower()) > 1), None)
+        if shared:
+            raise ValueError(
+                f"users, items and context name their columns differently; {shared!r} is there twice: "
+                "give one a new name under columns"
+            )
+        return self
 
 
 def load_dataset(name_or_path: str) -> Dataset:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +16,16 @@ from feature_repo.core.errors import DatasetError, MissingArtifact
 from feature_repo.core.workspace import Workspace, write_json
 from feature_repo.dataset.clean import Cleaned, clean
 from feature_repo.dataset.declaration import Dataset
-from feature_repo.dataset.read import connect, read_entities, read_raw_events, source_files
+from feature_repo.dataset.read import connect, read_entities, read_raw_events, refused_entities, source_files
+from feature_repo.dataset.received import received_files
 from feature_repo.dataset.source import fetch
 from feature_repo.dataset.split import split_by_time
+from feature_repo.dataset.tombstone import NOBODY, Tombstones, read_tombstones
 from feature_repo.transforms.build import build_tables
+from feature_repo.transforms.engine import engine_name
 
 # Raised when a transform changes meaning, so that tables built before are built again.
-TABLES_VERSION = 2
+TABLES_VERSION = 4
 
 
 def prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[str, object]:
@@ -35,9 +39,11 @@ def prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[st
 
 
 def _prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[str, object]:
+    engine_name()  # an unknown one is refused before the work, not after it
     _refuse_other_dataset(dataset, workspace)
     dataset = fetch(dataset, workspace.root / "downloads")
-    fingerprint = fingerprint_of(dataset)
+    received, erased = received_files(workspace), read_tombstones(workspace)
+    fingerprint = fingerprint_of(dataset, received, erased)
     report_path = workspace.reports / "data.json"
     if workspace.events.exists() and report_path.exists():
         report: dict[str, object] = json.loads(report_path.read_text(encoding="utf-8"))
@@ -47,11 +53,11 @@ def _prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[s
     partial = workspace.store.with_name(f".{workspace.store.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        cleaned = _write(dataset, Workspace(workspace.root, partial), now=now)
+        report = _write(dataset, Workspace(workspace.root, partial), received, erased, now=now)
         _swap(partial, workspace)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    report = _report(dataset, cleaned, fingerprint)
+    report["fingerprint"] = fingerprint
     write_json(report_path, report)
     return {**report, "reused": False}
 
@@ -64,12 +70,18 @@ def active_dataset(workspace: Workspace) -> Dataset:
     return Dataset.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def fingerprint_of(dataset: Dataset) -> str:
-    """SHA-256 over the declaration and the bytes of every file that it names."""
+def entity_rows(workspace: Workspace, key: str) -> Path:
+    """The rows of the users or items table that the feature tables were built from; not there without such a table."""
+    return workspace.events.with_name("users.parquet" if key == "user_id" else "items.parquet")
+
+
+def fingerprint_of(dataset: Dataset, received: Sequence[Path] = (), erased: Tombstones = NOBODY) -> str:
+    """SHA-256 over the declaration, the bytes of every file that it names, the received events and who was erased."""
     digest = hashlib.sha256(f"{TABLES_VERSION} {dataset.model_dump_json(exclude={'base'})}".encode())
-    for file in source_files(dataset):
+    for file in (*source_files(dataset), *received):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
+    digest.update(" ".join(sorted(erased.hashes)).encode())
     return digest.hexdigest()
 
 
@@ -85,21 +97,28 @@ def _refuse_other_dataset(dataset: Dataset, workspace: Workspace) -> None:
         )
 
 
-def _write(dataset: Dataset, workspace: Workspace, *, now: datetime) -> Cleaned:
+def _write(
+    dataset: Dataset, workspace: Workspace, received: Sequence[Path], erased: Tombstones, *, now: datetime
+) -> dict[str, object]:
     folder = workspace.events.parent
     folder.mkdir(parents=True)
-    connection = connect()
-    cleaned = clean(connection, read_raw_events(connection, dataset), dataset, now=now)
+    # Closed before the tables are built: the rows as they were read need memory, too.
+    with connect() as connection:
+        cleaned = clean(connection, read_raw_events(connection, dataset, received), dataset, now=now, erased=erased)
     pq.write_table(cleaned.events, workspace.events)
     pq.write_table(cleaned.quarantine, workspace.quarantine)
     entities: dict[str, pa.Table | None] = {"user_id": None, "item_id": None}
+    refused_rows = {}
     for key, declared in (("user_id", dataset.users), ("item_id", dataset.items)):
         if declared:
-            entities[key] = read_entities(connection, dataset, declared, key).to_arrow_table()
+            with connect() as connection:
+                entities[key] = read_entities(connection, dataset, declared, key, erased).to_arrow_table()
+                refused_rows[declared.path] = refused_entities(connection, key)
+            pq.write_table(entities[key], entity_rows(workspace, key))
     write_json(folder / "split.json", {k: v.isoformat() for k, v in asdict(split_by_time(cleaned.events)).items()})
     build_tables(dataset, cleaned.events, users=entities["user_id"], items=entities["item_id"], folder=workspace.tables)
     (folder / "dataset.json").write_text(dataset.model_dump_json(indent=2), encoding="utf-8")
-    return cleaned
+    return _report(dataset, cleaned, refused_rows, received=sum(pq.read_metadata(f).num_rows for f in received))
 
 
 def _swap(partial: Path, workspace: Workspace) -> None:
@@ -111,7 +130,9 @@ def _swap(partial: Path, workspace: Workspace) -> None:
         (partial / name).replace(workspace.store / name)
 
 
-def _report(dataset: Dataset, cleaned: Cleaned, fingerprint: str) -> dict[str, object]:
+def _report(
+    dataset: Dataset, cleaned: Cleaned, refused_entities: dict[str, dict[str, int]], *, received: int
+) -> dict[str, object]:
     events = cleaned.events
     return {
         "dataset": dataset.name,
@@ -119,6 +140,7 @@ def _report(dataset: Dataset, cleaned: Cleaned, fingerprint: str) -> dict[str, o
         "events": events.num_rows,
         "users": len(events["user_id"].unique()),
         "items": len(events["item_id"].unique()),
+        "received": received,
         "refused": cleaned.refused,
-        "fingerprint": fingerprint,
+        "refused_entities": refused_entities,
     }

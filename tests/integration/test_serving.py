@@ -19,7 +19,7 @@ import pytest
 from serving_world import build_world
 
 from feature_repo.core.workspace import Workspace, read_json
-from serving.inbox import read_received
+from feature_repo.dataset.received import read_received
 from serving.probe import run_probe
 from serving.process import HOST, Reply, ServerFailed, call, free_port, running, running_server
 from serving.request_log import read_request_log

@@ -47,7 +47,14 @@ def test_a_data_set_becomes_events_tables_split_and_report(tmp_path: Path, works
     assert active_dataset(workspace).name == "shop"
     assert load_split(workspace).champion_end == datetime(2026, 1, 15, tzinfo=UTC)
     views = {path.stem for path in workspace.tables.iterdir()}
-    assert views == {"user_activity", "user_history", "item_popularity", "item_metadata"}
+    assert views == {
+        "user_activity",
+        "user_history",
+        "user_tastes",
+        "item_popularity",
+        "item_reach",
+        "item_metadata",
+    }
     metadata = pq.read_table(workspace.tables / "item_metadata.parquet").to_pylist()
     assert metadata[0]["tags"] in (["a", "b"], ["b", "a"])
     assert metadata[0]["event_timestamp"] == datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,9 +84,10 @@ def test_bad_input_leaves_what_was_there_and_nothing_half_written(tmp_path: Path
     prepare(dataset, workspace, now=NOW)
     before = contents(workspace.root)
     with (tmp_path / "events.csv").open("a") as log:
-        log.write("u9,i1,yesterday\n")
+        log.write("u9,i1,2026-01-30,")
+    (tmp_path / "items.csv").write_text("thing\n")
 
-    with pytest.raises(DatasetError, match="yesterday"):
+    with pytest.raises(DatasetError, match=r"items\.csv: column 'item' is declared and not there"):
         prepare(dataset, workspace, now=NOW)
 
     assert contents(workspace.root) == before

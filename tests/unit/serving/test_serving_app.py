@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from feature_repo.core.errors import BundleError
 from feature_repo.core.workspace import Workspace
+from feature_repo.dataset.received import read_received
 from serving.app import create_app
-from serving.inbox import read_received
 from serving.page import default_moment
 from serving.request_log import read_request_log
 from serving.runtime import Runtime

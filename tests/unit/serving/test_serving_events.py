@@ -6,8 +6,9 @@ import pytest
 
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.event_id import event_id
+from feature_repo.dataset.received import read_received
 from serving.events import parse_events
-from serving.inbox import EventsNotStored, Inbox, Receipt, read_received
+from serving.inbox import EventsNotStored, Inbox, Receipt
 from serving.rules import BadRequest
 from serving.settings import ServingSettings
 
