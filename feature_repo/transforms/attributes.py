@@ -7,9 +7,16 @@ from ibis.expr.types import Table
 
 
 def dated_attributes(table: Table, *, key: str, attributes: tuple[str, ...], first_event: datetime) -> Table:
-    """One row for each (`key`, valid_from). Without a date attributes hold from the first event of the log on."""
+    """One row for each (`key`, valid_from). Without a date attributes hold from the first event of the log on.
+
+    Where `table` has `recorded`, one row for each (`key`, valid_from, recorded): a correction stands beside the row
+    that it corrects, and `created_timestamp` says from when each is known; without that date, from valid_from on.
+    """
     since = ibis.coalesce(table.valid_from, ibis.timestamp(first_event).cast("timestamp('UTC')"))
-    dated = table.select(key, *attributes, event_timestamp=since)
-    newest = ibis.window(group_by=[key, "event_timestamp"], order_by=[dated[a].cast("string") for a in attributes])
+    known = {"created_timestamp": ibis.coalesce(table.recorded, since)} if "recorded" in table.columns else {}
+    dated = table.select(key, *attributes, event_timestamp=since, **known)
+    same = [key, "event_timestamp", *known]
+    # By the values, not by their text: each engine writes a number in its own way.
+    newest = ibis.window(group_by=same, order_by=[dated[a] for a in attributes])
     ranked = dated.mutate(place=ibis.row_number().over(newest))
     return ranked.filter(ranked.place == 0).drop("place")

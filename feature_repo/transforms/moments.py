@@ -1,19 +1,31 @@
-"""Time arithmetic that every state transform shares.
+"""Time and amounts as whole numbers, which every state transform counts in.
 
-Transforms count in `moment_us`, an event's time as whole microseconds since 1970: engines disagree on what their own
-functions make of a fraction of a second.
+`moment_us` is an event's time as microseconds since 1970, `thousandths` its value times 1,000: engines disagree on what
+their own functions make of a fraction of a second, and sums of whole numbers do not depend on their order.
 """
+
+import math
 
 import ibis
 import pyarrow as pa
-from ibis.expr.types import IntegerValue, TimestampValue
+import pyarrow.compute as pc
+from ibis.expr.types import IntegerColumn, IntegerValue, TimestampValue
 
 MICROSECONDS_A_DAY = 86_400_000_000
+THOUSANDTHS = 1_000
 
 
-def with_microseconds(events: pa.Table) -> pa.Table:
-    """`events` with the column `moment_us`."""
-    return events.append_column("moment_us", events["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+def as_log(events: pa.Table) -> pa.Table:
+    """`events` with the columns `moment_us`, and `thousandths`, which is null where there is no value."""
+    moments = events["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    values = events["value"] if "value" in events.column_names else pa.nulls(events.num_rows, pa.float64())
+    rounded = pc.floor(pc.add(pc.multiply(values, float(THOUSANDTHS)), 0.5)).cast(pa.int64())
+    return events.append_column("moment_us", moments).append_column("thousandths", rounded)
+
+
+def thousandths(value: float | None) -> int:
+    """What `as_log` makes of one value; 0 where there is none."""
+    return 0 if value is None else math.floor(value * THOUSANDTHS + 0.5)
 
 
 def after(timestamp: TimestampValue) -> TimestampValue:
@@ -27,6 +39,11 @@ def after(timestamp: TimestampValue) -> TimestampValue:
 def days_of(moment_us: IntegerValue) -> IntegerValue:
     """Whole days since 1970, in UTC."""
     return (moment_us // MICROSECONDS_A_DAY).cast("int64")
+
+
+def midnight(day: IntegerColumn) -> TimestampValue:
+    """The first moment of a day since 1970, in UTC: the stamp of a state that includes all days before it."""
+    return (day * (MICROSECONDS_A_DAY // 1_000_000)).as_timestamp("s").cast("timestamp('UTC', 6)")
 
 
 def whole(total: IntegerValue) -> IntegerValue:

@@ -9,7 +9,7 @@ from tiny_log import DAY, at
 
 from feature_repo.features.columns import as_columns, pad_lists, row_as_columns
 from feature_repo.features.frames import user_frame
-from feature_repo.features.request import USER_STATE, context_at, state_at
+from feature_repo.features.request import USER_STATE, amounts_at, context_at, state_at
 
 TYPES: dict[str, pa.DataType] = {
     name: pa.list_(pa.int64()) if name.endswith(("_days", "_counts")) else pa.int64() for name in USER_STATE
@@ -34,6 +34,8 @@ def test_windows_count_calendar_days_that_end_with_the_day_of_the_request() -> N
     assert found["user_events"].tolist() == [6]
     assert found["user_recency_days"].tolist() == [0.75]
     assert found["user_age_days"].tolist() == [40.5]
+    assert found["user_frequency"].tolist() == [np.float32(6 / 40.5)]
+    assert found["user_trend"].tolist() == [np.float32(np.log((5 / 7 + 1 / 30) / (5 / 30 + 1 / 30)))]
 
 
 def test_a_user_without_state_has_no_events_and_an_unknown_recency() -> None:
@@ -52,6 +54,40 @@ def test_one_user_meets_many_moments_as_many_users_would() -> None:
     other = state_at("user", many, moments)
 
     assert {name: values.tolist() for name, values in one.items()} == {n: v.tolist() for n, v in other.items()}
+
+
+def test_amounts_are_summed_and_averaged_in_units_of_the_value() -> None:
+    columns = {
+        **row_as_columns(state(), TYPES),
+        "user_amount": np.array([9_000.0]),
+        "user_amounts": np.array([[1_000, 2_500, 5_500]]),
+    }
+
+    found = amounts_at(columns, np.array([at(0.5)]))
+
+    assert found["user_amount_30d"].tolist() == [8]
+    assert found["user_amount_total"].tolist() == [9]
+    assert found["user_amount_mean"].tolist() == [1.5]
+
+
+def test_a_user_without_events_has_no_mean_amount() -> None:
+    columns = {**row_as_columns({}, TYPES), "user_amount": np.array([np.nan]), "user_amounts": np.array([[0]])}
+
+    found = amounts_at(columns, np.array([at(0)]))
+
+    assert found["user_amount_total"].tolist() == [0]
+    assert np.isnan(found["user_amount_mean"]).all()
+
+
+def test_time_is_a_circle() -> None:
+    before, after_midnight, noon = at(1) - 1, at(1), at(1.5)
+
+    found = context_at(np.array([before, after_midnight, noon]))
+
+    points = np.stack([found["hour_sin"], found["hour_cos"]], axis=1)
+    assert np.linalg.norm(points[0] - points[1]) < 1e-6
+    assert np.isclose(np.linalg.norm(points[1] - points[2]), 2)
+    np.testing.assert_allclose(found["weekday_sin"] ** 2 + found["weekday_cos"] ** 2, 1, rtol=1e-6)
 
 
 def test_hour_and_weekday_are_utc() -> None:

@@ -1,28 +1,48 @@
+from datetime import UTC, datetime
 from typing import Any
 
+import ibis
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_log import DAY, Event, at, event_log
+from tiny_log import DAY, Event, at, event_log, typed_log
 
-from feature_repo.dataset.declaration import Dataset, Events
-from feature_repo.transforms.build import feature_tables
+from feature_repo.dataset.declaration import Dataset, EntityTable, Events
+from feature_repo.transforms.build import feature_tables, key_of
+from feature_repo.transforms.moments import as_log, thousandths
+from feature_repo.transforms.sequences import HISTORY_ITEMS, last_of_user
 
+COLUMNS = {"user_id": "u", "item_id": "i", "timestamp": "t"}
 DATASET = Dataset(
     name="tiny",
-    events=Events(path="-", columns={"user_id": "u", "item_id": "i", "timestamp": "t"}, event_type="view"),
+    events=Events(path="-", columns=COLUMNS, event_type="view"),
     weights={"view": 1.0},
     repeat_consumption=False,
 )
+SHOP = Dataset(
+    name="shop",
+    events=Events(path="-", columns={**COLUMNS, "event_type": "e", "value": "v"}),
+    items=EntityTable(path="-", key="i", categorical=("brand",), multi=("tags",), valid_from="since"),
+    weights={"purchase": 3.0, "view": 1.0, "hide": -1.0},
+)
+
+
+def rows_of(dataset: Dataset, log: pa.Table, view: str, items: pa.Table | None = None) -> list[dict[str, Any]]:
+    tables = feature_tables(
+        dataset,
+        log=ibis.memtable(as_log(log)),
+        users=None,
+        items=None if items is None else ibis.memtable(items),
+        first_event=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    arrow = tables[view].order_by([key_of(view), "event_timestamp"]).to_pyarrow()
+    stamps = arrow["event_timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    return arrow.set_column(arrow.column_names.index("event_timestamp"), "event_timestamp", stamps).to_pylist()
 
 
 def states(events: list[Event], view: str) -> list[dict[str, Any]]:
-    table = feature_tables(DATASET, events=event_log(events), users=None, items=None)[view]
-    key = "item_id" if view == "item_popularity" else "user_id"
-    arrow = table.order_by([key, "event_timestamp"]).to_pyarrow()
-    stamps = arrow["event_timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    return arrow.set_column(arrow.column_names.index("event_timestamp"), "event_timestamp", stamps).to_pylist()
+    return rows_of(DATASET, event_log(events), view)
 
 
 def test_activity_counts_every_event_up_to_the_moment_by_day() -> None:
@@ -52,13 +72,28 @@ def test_events_of_one_user_at_one_time_are_one_moment() -> None:
     assert history[1]["history_times"] == [at(0), at(1), at(1)]
 
 
-def test_history_keeps_the_last_fifty_items_and_seen_all_of_them() -> None:
-    events = [("ann", f"i{n:02d}", at(n)) for n in range(60)]
+def test_history_keeps_the_last_items_and_seen_all_of_them() -> None:
+    events = [("ann", f"i{n:03d}", at(n)) for n in range(HISTORY_ITEMS + 60)]
 
     last, seen = states(events, "user_history")[-1], states(events, "user_seen")[-1]
 
-    assert last["history_items"] == [f"i{n:02d}" for n in range(10, 60)]
-    assert seen["seen_items"] == [f"i{n:02d}" for n in range(60)]
+    assert last["history_items"] == [f"i{n:03d}" for n in range(60, HISTORY_ITEMS + 60)]
+    assert last["history_times"] == [at(n) for n in range(60, HISTORY_ITEMS + 60)]
+    assert seen["seen_items"] == [f"i{n:03d}" for n in range(HISTORY_ITEMS + 60)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(times=st.lists(st.integers(0, 6), min_size=1, max_size=14), limit=st.integers(1, 5))
+def test_a_list_holds_the_last_values_whatever_the_limit(times: list[int], limit: int) -> None:
+    """The lists are put together from blocks; a moment may lie anywhere in one."""
+    log = event_log([("ann", f"i{n:02d}", at(day)) for n, day in enumerate(times)])
+
+    lists = last_of_user(ibis.memtable(as_log(log)), limit=limit, columns={"items": "item_id"})
+    found = lists.order_by("event_timestamp").to_pyarrow()["items"].to_pylist()
+
+    ordered = sorted((day, f"i{n:02d}") for n, day in enumerate(times))
+    expected = [[item for when, item in ordered if when <= day][-limit:] for day in sorted(set(times))]
+    assert found == expected
 
 
 def test_buckets_keep_the_last_ninety_days_with_events() -> None:
@@ -79,8 +114,8 @@ moments = st.integers(0, 8).map(lambda half_day: at(half_day / 2))
 logs = st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from("abcd"), moments), min_size=1, max_size=15)
 
 
-@pytest.mark.parametrize("view", ["user_activity", "user_history", "user_seen", "item_popularity"])
-@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("view", ["user_activity", "user_history", "user_seen", "item_popularity", "item_reach"])
+@settings(max_examples=6, deadline=None)
 @given(before=logs, after=logs, other=logs)
 def test_what_happens_after_a_moment_changes_no_state_at_or_before_it(
     view: str, before: list[Event], after: list[Event], other: list[Event]
@@ -89,8 +124,10 @@ def test_what_happens_after_a_moment_changes_no_state_at_or_before_it(
     later = [(u, i, t + cut - at(0) + 1) for u, i, t in after]
     changed = [(u, i, t + cut - at(0) + 1) for u, i, t in other]
 
-    one = [row for row in states([*before, *later], view) if row["event_timestamp"] <= cut + 1]
-    two = [row for row in states([*before, *changed], view) if row["event_timestamp"] <= cut + 1]
+    one, two = (
+        [row for row in states([*before, *future], view) if row["event_timestamp"] <= cut + 1]
+        for future in (later, changed)
+    )
 
     assert one == two
 
@@ -111,3 +148,107 @@ def test_moments_keep_their_microseconds() -> None:
 
     assert (found["user_last_event"], found["event_timestamp"]) == (moment, moment + 1)
     assert found["user_days"] == [at(0) // DAY]
+
+
+def test_amounts_are_thousandths_by_day_and_a_missing_value_is_none() -> None:
+    log = typed_log(
+        [
+            ("ann", "a", at(0), "purchase", 1.5),
+            ("ann", "b", at(0.5), "view", None),
+            ("ann", "c", at(0.5), "purchase", 0.0004),
+            ("ann", "a", at(2), "purchase", -2.0),
+        ]
+    )
+
+    found = rows_of(SHOP, log, "user_activity", shop_items())
+
+    assert [row["user_amount"] for row in found] == [1500, 1500, -500]
+    assert [row["user_amounts"] for row in found] == [[1500], [1500], [1500, -2000]]
+
+
+@given(value=st.floats(-1e9, 1e9))
+def test_one_value_becomes_the_thousandths_that_a_table_of_it_has(value: float) -> None:
+    log = as_log(typed_log([("ann", "a", at(0), "view", value)]))
+
+    assert log["thousandths"].to_pylist() == [thousandths(value)]
+
+
+def test_what_an_item_is_worth_follows_the_events_that_have_a_value() -> None:
+    log = typed_log(
+        [
+            ("ann", "a", at(0), "purchase", 2.0),
+            ("bob", "a", at(1), "view", None),
+            ("bob", "a", at(2), "purchase", 3.0),
+            ("ann", "a", at(2), "purchase", 4.0),
+        ]
+    )
+
+    found = rows_of(SHOP, log, "item_value", shop_items())
+
+    assert [row["event_timestamp"] for row in found] == [at(0) + 1, at(2) + 1]
+    assert [row["item_amount"] for row in found] == [2000, 9000]
+    assert [row["item_valued"] for row in found] == [1, 3]
+    assert [row["item_last_amount"] for row in found] == [2000, 4000]
+
+
+def test_conversion_counts_each_liked_type_from_the_weakest_on() -> None:
+    log = typed_log(
+        [
+            ("ann", "a", at(0), "view", None),
+            ("bob", "a", at(1), "view", None),
+            ("bob", "a", at(1), "purchase", 1.0),
+            ("bob", "a", at(2), "hide", None),
+        ]
+    )
+
+    found = rows_of(SHOP, log, "item_conversion", shop_items())
+
+    assert [(row["item_step_1"], row["item_step_2"]) for row in found] == [(1, 0), (2, 1)]
+
+
+def shop_items() -> pa.Table:
+    """Item a changes its brand on day 1; b has no brand; c is in no table."""
+    moments = pa.array([at(-1), at(1), at(-1)], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    return pa.table(
+        {
+            "item_id": ["a", "a", "b"],
+            "brand": ["old", "new", None],
+            "tags": [["x", "y"], ["x"], ["z"]],
+            "valid_from": moments,
+        }
+    )
+
+
+def test_tastes_are_the_categories_of_what_was_liked_as_they_were_then() -> None:
+    log = typed_log(
+        [
+            ("ann", "a", at(0), "view", None),
+            ("ann", "b", at(0.5), "purchase", 1.0),
+            ("ann", "a", at(1), "view", None),
+            ("ann", "b", at(1.5), "hide", None),
+            ("ann", "c", at(2), "view", None),
+        ]
+    )
+
+    found = rows_of(SHOP, log, "user_tastes", shop_items())
+
+    assert [row["taste_brand"] for row in found] == [["old"], ["old"], ["old", "new"], ["old", "new"]]
+    assert [row["taste_tags"] for row in found][-1] == ["x", "y", "z", "x"]
+    assert [row["event_timestamp"] for row in found][-1] == at(2) + 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    met=st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from("ab"), st.integers(0, 100)), min_size=1, max_size=12)
+)
+def test_reach_is_the_number_of_distinct_users_of_the_days_before(met: list[tuple[str, str, int]]) -> None:
+    rows = rows_of(DATASET, event_log([(u, i, at(day + 0.5)) for u, i, day in met]), "item_reach")
+
+    today = at(0) // DAY
+    for item in {i for _, i, _ in met}:
+        for day in range(0, 195):
+            stamped = [r for r in rows if r["item_id"] == item and r["event_timestamp"] <= at(day)]
+            for window in (1, 7, 30, 90):
+                users = {u for u, i, met_on in met if i == item and day - window <= met_on < day}
+                found = stamped[-1][f"item_users_{window}d"] if stamped else 0
+                assert found == len(users), (item, day - today, window)
