@@ -1,10 +1,16 @@
-"""One way to build a ranking training set: `python -m bench.pit_join_contender ours|feast|bare TABLES EVENTS ROWS`.
+"""One way to build a ranking training set: `python -m bench.pit_join_contender KIND TABLES EVENTS ROWS`.
 
-All three join the same entity rows with the same daily snapshots of four views under a time to live of a year, and end
-in Arrow.
+All kinds join the same entity rows with the same daily snapshots of four views under a time to live of a year, and end
+in Arrow:
+
+- `bare`: DuckDB's own ASOF join, view by view, and the time to live; no ties are broken;
+- `ours` and `feast`: the two stores; ties are broken by created timestamp;
+- `feast-parts`: Feast's store over ten parts of the entity frame, one after the other, each dropped before the next;
+- `ours-known` and `feast-known`: both stores with `filter_by_created_timestamp`.
 """
 
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,90 +22,96 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.contender import report
+from bench.pit_join_guard import READY
+from bench.pit_join_tables import CREATED, TIME, VIEWS, entity_rows, features
 
-VIEWS = {
-    "user_activity": "user_id",
-    "user_profile": "user_id",
-    "item_popularity": "item_id",
-    "item_metadata": "item_id",
-}
 TTL = timedelta(days=365)
 STORES = {"ours": "feature_repo.store.asof.AsofOfflineStore", "feast": "duckdb"}
-
-
-def entity_rows(events: Path, rows: int) -> pd.DataFrame:
-    log = pq.read_table(events, columns=["user_id", "item_id", "timestamp"])
-    chosen = log.take(np.random.default_rng(1).choice(log.num_rows, rows, replace=False))
-    frame = chosen.select(["user_id", "item_id"]).to_pandas()
-    frame["event_timestamp"] = chosen["timestamp"].to_pandas().astype("datetime64[us, UTC]")
-    return frame
+PARTS = 10
 
 
 def bare(tables: Path, frame: pd.DataFrame) -> pa.Table:
-    """DuckDB's own ASOF join, view by view, nothing around it but the time to live."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    connection.register("asked", pa.Table.from_pandas(frame).append_column("place", pa.array(range(len(frame)))))
     joined = pa.Table.from_pandas(frame, preserve_index=False)
+    connection.register("asked", joined.append_column("place", pa.array(np.arange(len(frame)))))
     for view, key in VIEWS.items():
-        path = tables / f"{view}.parquet"
-        features = [n for n in pq.read_schema(path).names if n not in (key, "event_timestamp")]
-        alive = f"f.event_timestamp >= a.event_timestamp - INTERVAL {TTL.days} DAYS"
-        values = ", ".join(f'CASE WHEN {alive} THEN f."{name}" END AS "{name}"' for name in features)
+        names = features(tables, view)
+        alive = f"f.{TIME} >= a.{TIME} - INTERVAL {TTL.days} DAYS"
+        values = ", ".join(f'CASE WHEN {alive} THEN f."{name}" END AS "{name}"' for name in names)
         found = connection.sql(
-            f"SELECT {values} FROM asked a ASOF LEFT JOIN read_parquet('{path}') f "
-            f"ON a.{key} = f.{key} AND a.event_timestamp >= f.event_timestamp ORDER BY a.place"
+            f"SELECT {values} FROM asked a ASOF LEFT JOIN read_parquet('{tables / view}.parquet') f "
+            f"ON a.{key} = f.{key} AND a.{TIME} >= f.{TIME} ORDER BY a.place"
         ).to_arrow_table()
-        for name in features:
+        for name in names:
             joined = joined.append_column(name, found[name])
     return joined
 
 
-def through_feast(kind: str, tables: Path, frame: pd.DataFrame) -> Any:
-    """A prepared call to `get_historical_features` of a store with the given offline store."""
-    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
-    from feast.types import Array, Float64, Int64, String
+def feature_views(tables: Path) -> tuple[list[Any], list[Any]]:
+    """Feast's entities and views over `tables`, with every feature of each file."""
+    from feast import Entity, FeatureView, Field, FileSource, ValueType
+    from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
-    kinds = {"string": String, "double": Float64, "int64": Int64}
-    entities = {k: Entity(name=k[:4], join_keys=[k], value_type=ValueType.STRING) for k in ("user_id", "item_id")}
+    plain = {"string": String, "double": Float64, "float": Float32, "int64": Int64, "int32": Int32, "bool": Bool}
+
+    def kind(arrow: pa.DataType) -> Any:
+        if pa.types.is_timestamp(arrow):
+            return UnixTimestamp
+        return Array(plain[str(arrow.value_type)]) if pa.types.is_list(arrow) else plain[str(arrow)]
+
+    entities = {key: Entity(name=key[:4], join_keys=[key], value_type=ValueType.STRING) for key in VIEWS.values()}
     views = []
     for view, key in VIEWS.items():
-        schema = pq.read_schema(tables / f"{view}.parquet")
-        fields = [
-            Field(
-                name=f.name,
-                dtype=Array(kinds[str(f.type.value_type)]) if pa.types.is_list(f.type) else kinds[str(f.type)],
-            )
-            for f in schema
-            if f.name not in (key, "event_timestamp")
-        ]
+        path = tables / f"{view}.parquet"
+        schema = pq.read_schema(path)
+        fields = [Field(name=name, dtype=kind(schema.field(name).type)) for name in features(tables, view)]
         source = FileSource(
-            name=f"{view}_table", path=str(tables / f"{view}.parquet"), timestamp_field="event_timestamp"
+            name=f"{view}_table", path=str(path), timestamp_field=TIME, created_timestamp_column=CREATED
         )
         views.append(FeatureView(name=view, entities=[entities[key]], ttl=TTL, schema=fields, source=source))
-    registry = tables / f"{kind}.db"
+    return list(entities.values()), views
+
+
+def through_feast(store_kind: str, tables: Path, **options: Any) -> Callable[[pd.DataFrame], pa.Table]:
+    """`get_historical_features` of a store with the given offline store, over every feature of the views."""
+    from feast import FeatureStore, RepoConfig
+
+    registry = tables / f"{store_kind}.db"
     registry.unlink(missing_ok=True)
     config = RepoConfig(
         project="bench",
         provider="local",
         registry=str(registry),
-        offline_store={"type": STORES[kind]},
+        offline_store={"type": STORES[store_kind]},
         online_store=None,
         entity_key_serialization_version=3,
         repo_path=tables,
     )
     store = FeatureStore(config=config)
-    store.apply([*entities.values(), *views])
-    names = [f"{view.name}:{field.name}" for view in views for field in view.features]
-    return lambda: store.get_historical_features(entity_df=frame, features=names).to_arrow()
+    entities, views = feature_views(tables)
+    store.apply([*entities, *views])
+    names = [f"{view}:{name}" for view in VIEWS for name in features(tables, view)]
+    return lambda frame: store.get_historical_features(entity_df=frame, features=names, **options).to_arrow()
+
+
+def work_of(kind: str, tables: Path, frame: pd.DataFrame) -> Callable[[], int]:
+    """What is timed; it answers with its number of rows."""
+    if kind == "bare":
+        return lambda: int(bare(tables, frame).num_rows)
+    store_kind, _, variant = kind.partition("-")
+    join = through_feast(store_kind, tables, **({"filter_by_created_timestamp": True} if variant == "known" else {}))
+    if variant == "parts":
+        size = -(-len(frame) // PARTS)
+        return lambda: sum(join(frame[n : n + size]).num_rows for n in range(0, len(frame), size))
+    return lambda: int(join(frame).num_rows)
 
 
 def main(kind: str, tables: str, events: str, rows: str) -> None:
-    frame = entity_rows(Path(events), int(rows))
-    if kind == "bare":
-        report(lambda: bare(Path(tables), frame), lambda table: table.num_rows)
-    else:
-        report(through_feast(kind, Path(tables), frame), lambda table: table.num_rows)
+    work = work_of(kind, Path(tables), entity_rows(Path(events), int(rows)))
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
+    report(work, lambda answered: answered)
 
 
 if __name__ == "__main__":
