@@ -9,7 +9,7 @@ from rich.table import Table
 from feature_repo.core.console import console, run
 from feature_repo.core.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Events in, features out: data, apply, materialize.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Events in, features out.")
 
 
 @app.command()
@@ -62,6 +62,20 @@ def materialize(
         console.print(f"online store and a snapshot of {items} items hold the state before {moment.isoformat()}")
 
 
+@app.command()
+def stream(
+    once: Annotated[bool, typer.Option("--once", help="Stop when every event on the bus is counted.")] = False,
+    batch: Annotated[int, typer.Option(min=1, max=100_000, help="Most events taken together.")] = 2_000,
+    max_seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds.")] = None,
+) -> None:
+    """Count the events of the bus (BUS_URL, by default those that POST /events received) into the online store."""
+    from feature_repo.store.open import quiet_feast
+    from feature_repo.stream.command import consume
+
+    quiet_feast()
+    consume(Workspace.from_env(), once=once, batch=batch, max_seconds=max_seconds)
+
+
 def _moment(until: str, workspace: Workspace) -> datetime:
     from feature_repo.dataset.split import load_split, parse_moment
 
@@ -73,12 +87,14 @@ def _moment(until: str, workspace: Workspace) -> datetime:
 
 
 def _show_data(report: dict[str, object]) -> None:
-    table = Table("data set", "read", "events", "users", "items", "refused", title=None)
-    refused = report["refused"]
-    assert isinstance(refused, dict)
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in refused.items()) or "none"
-    table.add_row(*(str(report[k]) for k in ("dataset", "read", "events", "users", "items")), reasons)
+    from feature_repo.dataset.report import left_out, lines_of, share
+
+    table = Table(f"{report['dataset']}: {report['users']:,} users, {report['items']:,} items", "rows", "share")
+    for what, rows, part in lines_of(report):
+        table.add_row(what, f"{rows:,}", share(part))
     console.print(table)
+    for sentence in left_out(report):
+        console.print(sentence)
     if report["reused"]:
         console.print("up to date: the files and the declaration have not changed")
 

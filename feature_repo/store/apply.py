@@ -62,7 +62,9 @@ def _fingerprint(workspace: Workspace) -> str:
     # Before the first `make data` the definitions follow the data set that DATASET names.
     chosen = declared.read_text(encoding="utf-8") if declared.exists() else os.environ.get("DATASET")
     files = [*sorted(REPO.rglob("*.py")), *sorted(REPO.rglob("*.yaml"))]
-    digest = hashlib.sha256(f"{workspace.store} {chosen}".encode())
+    # Some online stores have tables, which feast makes.
+    online = store_settings(workspace)["online_store"]["type"]
+    digest = hashlib.sha256(f"{workspace.store} {chosen} {online}".encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -2,8 +2,7 @@
 
 import contextlib
 import io
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +11,15 @@ import pyarrow.parquet as pq
 from feast import FeatureStore
 
 from feature_repo.core.workspace import Workspace, read_json
-from feature_repo.dataset.split import from_microseconds, to_microseconds
+from feature_repo.dataset.split import load_split, to_microseconds
+from feature_repo.store.coverage import write_coverage
 from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import POINTER, publish
+from feature_repo.store.online_place import online_place
 from feature_repo.store.open import open_store
+
+# Attributes may hold from long before the first event.
+BEFORE_ALL = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 def materialize(workspace: Workspace, *, until: datetime) -> int | None:
@@ -30,7 +34,8 @@ def materialize(workspace: Workspace, *, until: datetime) -> int | None:
     store = open_store(workspace)
     # Feast paints its progress with colour codes wherever it prints.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        store.materialize(start_date=first_stamp(workspace) - timedelta(days=1), end_date=until)
+        store.materialize(start_date=BEFORE_ALL, end_date=until)
+    write_coverage(workspace, until=min(until, load_split(workspace).test_end))
     items = items_at(store, workspace, to_microseconds(until))
     # Last, since it is what says that the state is there.
     publish(items, workspace, as_of=until, made_from=made_from)
@@ -43,23 +48,19 @@ def items_at(store: FeatureStore, workspace: Workspace, moment_us: int) -> pa.Ta
     for view in ("item_popularity", "item_metadata"):
         path = workspace.tables / f"{view}.parquet"
         if path.exists():
-            table = pq.read_table(path, columns=["item_id", "event_timestamp"])
-            stamps = table["event_timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+            dates = [c for c in ("event_timestamp", "created_timestamp") if c in pq.read_schema(path).names]
+            table = pq.read_table(path, columns=["item_id", *dates])
+            # A row that was recorded later than it holds from is known from then on.
+            stamps = pc.max_element_wise(*(table[c].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for c in dates))
             known.update(table.filter(pc.less_equal(stamps, moment_us))["item_id"].to_pylist())
     ids = np.array(sorted(known), dtype=object)
     return features_at(store, "item_id", ids, np.full(len(ids), moment_us, np.int64)).drop(["event_timestamp"])
 
 
-def first_stamp(workspace: Workspace) -> datetime:
-    stamps = pq.read_table(_user_activity(workspace), columns=["event_timestamp"])["event_timestamp"]
-    return from_microseconds(pc.min(stamps.cast(pa.timestamp("us", "UTC")).cast(pa.int64())).as_py())
-
-
 def _made_from(workspace: Workspace) -> str:
     """Data, and the online store that they were written into: a store that was made anew is empty."""
     fingerprint = read_json(workspace.reports / "data.json", made_by="make data")["fingerprint"]
-    online = workspace.feast_online
-    return f"{fingerprint} {online.stat().st_ino if online.exists() else 'elsewhere'}"
+    return f"{fingerprint} {online_place(workspace)}"
 
 
 def _holds(workspace: Workspace, until: datetime, made_from: str) -> bool:
@@ -67,7 +68,3 @@ def _holds(workspace: Workspace, until: datetime, made_from: str) -> bool:
         return False
     pointer = read_json(workspace.snapshots / POINTER, made_by="make materialize")
     return (pointer["as_of"], pointer.get("made_from")) == (until.isoformat(), made_from)
-
-
-def _user_activity(workspace: Workspace) -> Path:
-    return workspace.tables / "user_activity.parquet"

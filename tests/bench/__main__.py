@@ -10,8 +10,8 @@ from feature_repo.core.console import console, run
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
 
-BUILT = ("pit_join", "transforms")
-PLANNED = ("stream", "quality", "training", "serving", "faults", "canary", "monitoring")
+BUILT = ("pit_join", "transforms", "stream")
+PLANNED = ("quality", "training", "serving", "faults", "canary", "monitoring")
 
 app = typer.Typer(add_completion=False)
 
