@@ -34,10 +34,13 @@ help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@printf '\n  DATASET=  a built-in data set (movielens-100k, the default) or the path of a dataset.yaml\n'
 	@printf '  BUILD=    where generated things go (default build/)\n'
+	@printf '  ENGINE=   data: duckdb (default) or spark\n'
+	@printf '  OFFLINE_STORE= asof (default) or spark; ONLINE_STORE= sqlite (default) or redis, which is at REDIS_URL=\n'
 	@printf '  UNTIL=    materialize: ISO 8601 with a zone, now, or held-out\n'
 	@printf '  WINDOW=   train: champion, challenger, auto, or ISO 8601 with a zone\n'
-	@printf '  BENCH=    bench: pit_join, transforms (default both)\n'
+	@printf '  BENCH=    bench: pit_join, transforms, stream (default all)\n'
 	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
+	@printf '  USER=     erase: the id of the person, on the command line ($$ is written $$$$)\n'
 
 # Everything is installed from the lock, and compiled there, so that no command pays for it at its start.
 $(READY): requirements.lock pyproject.toml
@@ -107,5 +110,14 @@ drift: $(READY) ## compare what is recommended now with the champion's reference
 bench: $(READY) ## benchmarks side by side, into build/bench.json
 	@PYTHONPATH=tests $(RUN) bench
 
-skew monitor erase: # not built yet
+# Every shell sets USER, so only the one on the command line counts; and MLflow would write it into a run.
+ifeq ($(origin USER),command line)
+erase: $(READY) ## remove a person from every store, and prove it; USER= is the id
+	@env -u USER $(RUN) training erase --user="$$USER"
+else
+erase:
+	@echo "make erase needs the id of the person: make erase USER=..." >&2; exit 2
+endif
+
+skew monitor: # not built yet
 	@echo "make $@ is not built yet" >&2; exit 2
