@@ -8,7 +8,7 @@ so the rate is shown and never judged.
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
+from feature_repo.dataset.prepare import active_dataset
 from feature_repo.dataset.split import load_split
 
 SLATE = 10
@@ -28,11 +29,12 @@ STRIDE = 50
 
 @dataclass(frozen=True)
 class PastEvent:
-    """What a user chose, and when."""
+    """What a user chose, when, and in which declared context."""
 
     user_id: str
     item_id: str
     moment: datetime
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,18 @@ def held_out_events(workspace: Workspace) -> list[PastEvent]:
         raise MissingArtifact(f"{workspace.events} is not there: run `make data` first")
     split = load_split(workspace)
     window = [("timestamp", ">=", split.challenger_end), ("timestamp", "<", split.test_end)]
-    rows = pq.read_table(workspace.events, columns=["user_id", "item_id", "timestamp"], filters=window).to_pydict()
-    return list(map(PastEvent, rows["user_id"], rows["item_id"], rows["timestamp"]))
+    declared = active_dataset(workspace).events.context
+    columns = ["user_id", "item_id", "timestamp", *declared]
+    rows = pq.read_table(workspace.events, columns=columns, filters=window).to_pylist()
+    return [
+        PastEvent(
+            user_id=row["user_id"],
+            item_id=row["item_id"],
+            moment=row["timestamp"],
+            context={name: row[name] for name in declared if row[name] is not None},
+        )
+        for row in rows
+    ]
 
 
 class Replay:
@@ -94,7 +106,7 @@ class Replay:
 
 def ask(client: httpx.Client, url: str, event: PastEvent) -> Tally:
     """Ask for the slate of one event."""
-    body = {"user_id": event.user_id, "k": SLATE, "context": {"timestamp": event.moment.isoformat()}}
+    body = {"user_id": event.user_id, "k": SLATE, "context": {**event.context, "timestamp": event.moment.isoformat()}}
     try:
         answer = client.post(f"{url}/recommend", json=body)
     except httpx.HTTPError:

@@ -16,12 +16,16 @@ import xgboost as xgb
 from onnx import TensorProto, helper, numpy_helper
 
 from feature_repo.core.workspace import Workspace
-from feature_repo.features.request import ITEM_STATE, USER_STATE
-from feature_repo.transforms.item_sequence import HISTORY_ITEMS
+from feature_repo.features.frames import LISTS
+from feature_repo.features.item import REACH_FEATURES
+from feature_repo.features.plan import FeaturePlan
+from feature_repo.features.request import AMOUNT_STATE, ITEM_STATE, USER_STATE
 from training.bundle import seal
-from training.encoder import AttributeEncoder, Encoder, vocabulary
+from training.encoder import TOWER_HISTORY, AttributeEncoder, Encoder
 from training.ranker_features import feature_names
+from training.segments import BEHAVIOUR, Segments
 from training.settings import CandidateSettings
+from training.vocabulary import vocabulary
 
 USERS, ITEMS, EVENTS, DIMENSION = 20, 40, 400, 8
 DATASET = """
@@ -69,7 +73,15 @@ def write_dataset(folder: Path) -> None:
 def write_bundle(folder: Path) -> None:
     folder.mkdir(parents=True)
     none = AttributeEncoder({}, {}, {})
-    encoder = Encoder(vocabulary(f"u{n}" for n in range(USERS)), vocabulary(f"i{n}" for n in range(ITEMS)), none, none)
+    encoder = Encoder(
+        plan=FeaturePlan(),
+        user_ids=vocabulary(f"u{n}" for n in range(USERS)),
+        item_ids=vocabulary(f"i{n}" for n in range(ITEMS)),
+        users=none,
+        items=none,
+        contexts={},
+        segments=Segments(np.zeros(len(BEHAVIOUR)), np.ones(len(BEHAVIOUR)), np.zeros((1, len(BEHAVIOUR)))),
+    )
     names = feature_names(encoder)
     rng = np.random.default_rng(7)
     item_table = unit_rows(rng.normal(size=(len(encoder.item_ids), DIMENSION)))
@@ -88,7 +100,8 @@ def write_bundle(folder: Path) -> None:
 
 def facts(names: tuple[str, ...]) -> dict[str, object]:
     kinds = {True: "list<int64>", False: "int64"}
-    state = {n: kinds[n.endswith(("_days", "_counts"))] for n in (*USER_STATE, *ITEM_STATE)}
+    of_users, of_items = (*USER_STATE, *AMOUNT_STATE), (*ITEM_STATE, *REACH_FEATURES)
+    state = {n: kinds[n.endswith(LISTS)] for n in (*of_users, *of_items)}
     return {
         "dataset": "tiny",
         "data_fingerprint": "made by hand",
@@ -96,9 +109,9 @@ def facts(names: tuple[str, ...]) -> dict[str, object]:
         "window_end": "1998-07-20T00:00:00+00:00",
         "repeat_consumption": False,
         "feature_services": ("retrieval", "ranking"),
-        "user_features": {n: k for n, k in state.items() if n in USER_STATE}
+        "user_features": {n: k for n, k in state.items() if n in of_users}
         | {"history_items": "list<string>", "history_times": "list<int64>", "seen_items": "list<string>"},
-        "item_features": {n: k for n, k in state.items() if n in ITEM_STATE} | {"title": "string"},
+        "item_features": {n: k for n, k in state.items() if n in of_items} | {"title": "string"},
         "item_attributes": ("title",),
         "ranker_features": names,
         "retrievers": ("two-tower", "popular"),
@@ -115,7 +128,7 @@ def unit_rows(
 
 def query_tower(table: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> onnx.ModelProto:
     whole = TensorProto.INT64
-    inputs = {"user_id": ([None], whole), "history": ([None, HISTORY_ITEMS], whole), "hour": ([None], whole)}
+    inputs = {"user_id": ([None], whole), "history": ([None, TOWER_HISTORY], whole), "hour": ([None], whole)}
     inputs |= {"weekday": ([None], whole), "activity": ([None, 1], TensorProto.FLOAT)}
     return table_lookup("user_id", table, inputs)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -95,6 +95,22 @@ def rollback() -> None:
 
 
 @app.command()
+def erase(
+    user: Annotated[str, typer.Option(help="The id of the person, as the event log has it.")],
+) -> None:
+    """Remove a person from every store, train again what held them, and search everything for what is left."""
+    from feature_repo.store.open import quiet_feast
+    from training.erase.erase import erase as remove
+    from training.erase.retrain import Retrain
+
+    workspace = Workspace.from_env()
+    quiet_feast()
+    with _progress() as (progress, history):
+        report = remove(workspace, user, retrain=Retrain(workspace, progress, history), now=datetime.now(UTC))
+    _show_erasure(report)
+
+
+@app.command()
 def fetch(
     version: Annotated[str, typer.Option(help="A version number, or an alias to resolve once.")] = "champion",
 ) -> None:
@@ -170,6 +186,15 @@ def _show_metrics(report: dict[str, Any]) -> None:
         cells = (found[model, version, name] for name in names)
         table.add_row(model, version, *(f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells))
     console.print(table)
+
+
+def _show_erasure(report: dict[str, Any]) -> None:
+    table = Table("store", "found", "removed", "found afterwards", title=f"erased: {report['user'][:12]}")
+    for row in report["stores"]:
+        table.add_row(row["store"], *(str(row[name]) for name in ("found", "removed", "left")))
+    console.print(table)
+    for line in report["to_do"]:
+        console.print(f"  {line}")
 
 
 def _show_aliases(workspace: Workspace, line: str) -> None:

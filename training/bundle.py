@@ -4,13 +4,14 @@ manifest.json       what it is, and SHA-256 and size of every other file
 query_tower.onnx    item_tower.onnx
 index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
 ranker.ubj          XGBoost's own format
-encoder.json        vocabularies and scales
+encoder.json        vocabularies, scales, text model, segments
 reference.parquet   what it recommended at the end of its training window: the reference for drift
 model_card.md       for people
 """
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from training.settings import CandidateSettings
 Array = np.ndarray[Any, Any]
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 EMBED_ROWS = 4096  # items embedded at once
 
 
@@ -89,9 +90,11 @@ class Bundle:
     def user_features(self) -> dict[str, pa.DataType]:
         return {name: _TYPES[kind] for name, kind in self.manifest.user_features.items()}
 
-    def embed_query(self, user_ids: Array, users: Columns, moments_us: Array) -> Array:
+    def embed_query(
+        self, user_ids: Array, users: Columns, moments_us: Array, contexts: Sequence[Mapping[str, str]]
+    ) -> Array:
         """Unit vectors [n, dimension] for n requests."""
-        embedded: Array = self.query_tower.run(None, self.encoder.queries(user_ids, users, moments_us))[0]
+        embedded: Array = self.query_tower.run(None, self.encoder.queries(user_ids, users, moments_us, contexts))[0]
         return embedded
 
     def embed_items(self, item_ids: Array, items: Columns) -> Array:

@@ -13,6 +13,8 @@ TEMPLATE = """# {dataset}: two-stage recommender
 
 {metrics}
 
+**Point in time.** {leaks}
+
 **Limits.** {new} Measured inside the training window; the evaluation report of the run measures held-out time. Scores
 order the items of one request and are neither probabilities nor comparable between requests.
 """

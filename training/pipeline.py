@@ -24,6 +24,7 @@ from feature_repo.store.open import SERVICES, open_store, references, stored_fea
 from training.bundle import FORMAT, Manifest, load_towers, seal, type_name
 from training.card import model_card
 from training.encoder import Encoder
+from training.leaks.check import check_leaks
 from training.ranker_features import feature_names
 from training.ranking import lambdamart
 from training.ranking.candidates import RankerRows, ranker_rows
@@ -59,12 +60,25 @@ class Window:
 def train(
     workspace: Workspace, settings: TrainingSettings, *, end: datetime, folder: Path, progress: Progress
 ) -> Manifest:
-    """Train on events before `end` and write a sealed bundle into the empty `folder`."""
+    """Train on events before `end` and write a sealed bundle into the empty `folder`.
+
+    Raises:
+        LeakFound: the features of a request hold what was not known before it.
+    """
     store, dataset = open_store(workspace), active_dataset(workspace)
     window = open_window(workspace, settings, end=end)
     catalogue = item_table(items_at(store, workspace, to_microseconds(window.cut)), window.cut)
+    progress.stage("leak check", 1)
+    checked = check_leaks(
+        store,
+        workspace,
+        [*window.for_towers, *window.for_ranker],
+        requests=settings.leak_requests,
+        rng=np.random.default_rng(settings.seed),
+    )
+    progress.advance()
     progress.stage("two-tower", settings.tower.epochs)
-    examples = tower_examples(store, dataset, window.for_towers, catalogue)
+    examples = tower_examples(store, dataset, window.for_towers, catalogue, settings)
     metrics = _train_towers(examples, catalogue, settings, folder, progress)
     facts = _facts(store, workspace, dataset, window, examples.encoder, settings)
     draft = Manifest(**facts, metrics={}, files={}, format=FORMAT)
@@ -86,9 +100,15 @@ def train(
         "validation_requests": len(hold_out),
     }
     shown = {**facts, "retrievers": " and ".join(draft.retrievers), "features": len(draft.ranker_features)}
-    card = model_card({**shown, **counts, "candidates": settings.candidates.total}, metrics)
+    shown |= {"candidates": settings.candidates.total, "leaks": checked.sentence()}
+    card = model_card({**shown, **counts}, metrics)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
-    return seal(folder, {**facts, "metrics": metrics})
+    return seal(folder, {**facts, "metrics": metrics | checked.metrics() | _collision_rates(examples.encoder)})
+
+
+def _collision_rates(encoder: Encoder) -> dict[str, float]:
+    rates = {**encoder.users.collision_rates(), **encoder.items.collision_rates()}
+    return {f"collision_rate_{name}": rate for name, rate in rates.items()}
 
 
 def open_window(workspace: Workspace, settings: TrainingSettings, *, end: datetime) -> Window:

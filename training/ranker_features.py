@@ -1,68 +1,113 @@
 """The ranker's matrix: one definition for training rows and for the candidates of a request."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.features.request import CONTEXT_FEATURES, context_at, state_at, state_features
+from feature_repo.features.item import item_features, item_features_at
+from feature_repo.features.pairs import PAIR_FEATURES, affinities, affinity_features, pairs_at
+from feature_repo.features.request import CONTEXT_FEATURES, ITEM_STATE, context_at
+from feature_repo.features.user import user_features, user_features_at
 from training.encoder import AttributeEncoder, Encoder, flags
+from training.segments import SEGMENT_FEATURE
 
 Array = np.ndarray[Any, Any]
 
 RETRIEVAL_FEATURES = ("two_tower_score", "two_tower_rank", "last_item_score", "popular_rank")
 
 
+@dataclass(frozen=True)
+class Requests:
+    """r requests: raw user columns [r], moments [r] in UTC microseconds, declared context of each."""
+
+    users: Columns
+    moments_us: Array
+    contexts: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class CandidateRows:
+    """n candidates: the request of each, raw item columns, and what `attribute_matrix` and retrieval made of them."""
+
+    request: Array
+    item_ids: Array
+    items: Columns
+    attributes: Array
+    retrieval: Columns
+
+
+def item_columns(encoder: Encoder) -> tuple[str, ...]:
+    """The raw item columns that `feature_matrix` reads of each candidate."""
+    return (*ITEM_STATE, *encoder.plan.item_state, *encoder.plan.tastes)
+
+
 def feature_names(encoder: Encoder) -> tuple[str, ...]:
     """Column names of `feature_matrix`."""
     return (
         *RETRIEVAL_FEATURES,
-        *state_features("item"),
+        *item_features(encoder.plan),
         *_attribute_names("item", encoder.items),
-        *state_features("user"),
+        *PAIR_FEATURES,
+        *affinity_features(encoder.plan.tastes),
+        *user_features(encoder.plan),
+        SEGMENT_FEATURE,
         *_attribute_names("user", encoder.users),
         *CONTEXT_FEATURES,
+        *(f"context:{name}" for name in encoder.plan.context),
     )
 
 
-def feature_matrix(
-    encoder: Encoder,
-    *,
-    users: Columns,
-    items: Columns,
-    item_attributes: Array,
-    moments_us: Array,
-    retrieval: Columns,
-) -> Array:
-    """Float32 [n, features]. `users` and `moments_us` hold n rows, or one row that is repeated for every item.
-
-    `items` [n] is raw state; `item_attributes` [n, a] comes from `attribute_matrix`, which a process computes once.
-    """
-    rows = len(item_attributes)
-    of_items = [
-        *(retrieval[name] for name in RETRIEVAL_FEATURES),
-        *state_at("item", items, np.broadcast_to(moments_us, rows)).values(),
+def feature_matrix(encoder: Encoder, requests: Requests, candidates: CandidateRows) -> Array:
+    """Float32 [n, features]: what depends on the request alone is computed once for each request."""
+    request, users, moments_us = candidates.request, requests.users, requests.moments_us
+    pairs = {
+        **pairs_at(users, candidates.item_ids, request, moments_us),
+        **affinities(encoder.plan.tastes, users, candidates.items, request),
+    }
+    of_user = user_features_at(encoder.plan, users, moments_us)
+    of_request = [
+        *of_user.values(),
+        encoder.segments.assign(of_user),
+        attribute_matrix(encoder.users, users, len(moments_us)),
+        *context_at(moments_us).values(),
+        encoder.context_codes(requests.contexts),
     ]
-    of_request = [*state_at("user", users, moments_us).values()]
-    right = [attribute_matrix(encoder.users, users, len(moments_us)), *context_at(moments_us).values()]
-    parts = [*of_items, item_attributes, *of_request, *right]
-    matrix = np.empty((rows, sum(1 if part.ndim == 1 else part.shape[1] for part in parts)), np.float32)
-    at = 0
-    for part in parts:
-        width = 1 if part.ndim == 1 else part.shape[1]
-        matrix[:, at : at + width] = part[:, None] if part.ndim == 1 else part
-        at += width
-    return matrix
+    parts = [
+        *(candidates.retrieval[name] for name in RETRIEVAL_FEATURES),
+        *item_features_at(encoder.plan, candidates.items, moments_us[request]).values(),
+        candidates.attributes,
+        *pairs.values(),
+        _beside(of_request)[request],
+    ]
+    return _beside(parts)
 
 
 def attribute_matrix(encoder: AttributeEncoder, columns: Columns, rows: int) -> Array:
-    """Declared attributes as float32 [rows, a]. Trees need neither scales nor imputation: missing numbers stay NaN."""
-    parts = [columns[name][:, None] for name in encoder.numeric]
+    """Declared attributes as float32 [rows, a]: numbers with an indicator of missing ones, codes, flags.
+
+    Texts are the towers': trees would cut their reduced vectors one axis at a time.
+    """
+    parts = [np.stack(scale.imputed(columns[name]), axis=1) for name, scale in encoder.numeric.items()]
     parts += [known.encode(columns[name])[:, None] for name, known in encoder.categorical.items()]
     parts += [flags(known, columns[name]) for name, known in encoder.multi.items()]
     return np.concatenate([np.zeros((rows, 0)), *parts], axis=1).astype(np.float32)
 
 
 def _attribute_names(prefix: str, encoder: AttributeEncoder) -> list[str]:
-    multi = [f"{name}={value}" for name, known in encoder.multi.items() for value in known.values]
-    return [f"{prefix}:{name}" for name in (*encoder.numeric, *encoder.categorical, *multi)]
+    numeric = [text for name in encoder.numeric for text in (name, f"{name} is missing")]
+    multi = [f"{name}={label}" for name, known in encoder.multi.items() for label in known.labels]
+    return [f"{prefix}:{name}" for name in (*numeric, *encoder.categorical, *multi)]
+
+
+def _beside(parts: Sequence[Array]) -> Array:
+    """Columns [n] and matrices [n, m] as one float32 matrix."""
+    matrix = np.empty((len(parts[0]), sum(1 if part.ndim == 1 else part.shape[1] for part in parts)), np.float32)
+    at = 0
+    for part in parts:
+        width = 1 if part.ndim == 1 else part.shape[1]
+        matrix[:, at : at + width] = part[:, None] if part.ndim == 1 else part
+        at += width
+    return matrix

@@ -13,19 +13,19 @@ import xgboost as xgb
 
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.features.columns import Columns, row_as_columns, take
-from feature_repo.features.request import ITEM_STATE, state_at
+from feature_repo.features.request import state_at
 from feature_repo.store.item_table import ItemTable, attributes
-from feature_repo.transforms.item_sequence import HISTORY_ITEMS
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.sequences import HISTORY_ITEMS
 from training.bundle import Bundle
-from training.ranker_features import attribute_matrix, feature_matrix
+from training.ranker_features import CandidateRows, Requests, attribute_matrix, feature_matrix, item_columns
 from training.slate import Candidates, RankedItem, Request, Slate, no_candidates
 
 Array = np.ndarray[Any, Any]
 
 TWO_TOWER, POPULAR = "two-tower", "popular"
 # Read as plain lists, or not at all, by the stages below.
-_NOT_COLUMNS = frozenset({"seen_items", "history_times"})
+_NOT_COLUMNS = frozenset({"seen_items"})
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Retrieved:
     rows: Array
     sources: Array
     retrieval: Columns
-    user: Columns
-    moment_us: Array
+    request: Requests
 
 
 class Recommender:
@@ -48,6 +47,7 @@ class Recommender:
         self._embeddings = embeddings
         self._settings = bundle.candidates
         self._user_schema = {n: kind for n, kind in bundle.user_features.items() if n not in _NOT_COLUMNS}
+        self._item_columns = item_columns(bundle.encoder)
         self._item_attributes = attribute_matrix(bundle.encoder.items, items.columns, len(items))
         self._popularity_day = -1
         self._popularity: Array = np.zeros(len(items))
@@ -70,12 +70,13 @@ class Recommender:
 
     def retrieve(self, request: Request, user: Mapping[str, Any]) -> Retrieved:
         """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen."""
-        columns = row_as_columns(_with_session(user, request.session), self._user_schema)
-        moment_us = np.array([to_microseconds(request.moment)], np.int64)
-        query = self._bundle.embed_query(np.array([request.user_id], object), columns, moment_us)[0]
+        moment = to_microseconds(request.moment)
+        columns = row_as_columns(_with_session(user, request.session, moment), self._user_schema)
+        moment_us = np.array([moment], np.int64)
+        query = self._bundle.embed_query(np.array([request.user_id], object), columns, moment_us, [request.context])[0]
         allowed = self._allowed(request, user)
         similarity = np.where(allowed, self._embeddings @ query, -np.inf)
-        popularity = np.where(allowed, self._popular(int(moment_us[0])), -np.inf)
+        popularity = np.where(allowed, self._popular(moment), -np.inf)
         near = _best(similarity, self._settings.two_tower)
         by_popularity = _best(popularity, self._settings.total)
         rest = by_popularity[~np.isin(by_popularity, near)][: self._settings.total - len(near)]
@@ -89,18 +90,19 @@ class Recommender:
             "last_item_score": self._nearness_to_last(columns["history_items"], rows),
             "popular_rank": places[rows],
         }
-        return Retrieved(rows, sources, retrieval, columns, moment_us)
+        return Retrieved(rows, sources, retrieval, Requests(columns, moment_us, [request.context]))
 
     def features(self, retrieved: Retrieved) -> Array:
         """The ranker's matrix [c, f] for retrieved candidates."""
-        return feature_matrix(
-            self._bundle.encoder,
-            users=retrieved.user,
-            items={name: self._items.columns[name][retrieved.rows] for name in ITEM_STATE},
-            item_attributes=self._item_attributes[retrieved.rows],
-            moments_us=retrieved.moment_us,
+        rows = retrieved.rows
+        candidates = CandidateRows(
+            request=np.zeros(len(rows), np.int64),
+            item_ids=self._items.item_ids[rows],
+            items={name: self._items.columns[name][rows] for name in self._item_columns},
+            attributes=self._item_attributes[rows],
             retrieval=retrieved.retrieval,
         )
+        return feature_matrix(self._bundle.encoder, retrieved.request, candidates)
 
     def similar(self, item_id: str, k: int) -> tuple[RankedItem, ...]:
         """The k items nearest to `item_id` in the item tower; for an unknown item the most popular ones."""
@@ -179,11 +181,13 @@ def build_recommender(bundle: Bundle, items: ItemTable) -> Recommender:
     return Recommender(bundle, items, bundle.embed_items(items.item_ids, items.columns))
 
 
-def _with_session(user: Mapping[str, Any], session: Sequence[str]) -> Mapping[str, Any]:
+def _with_session(user: Mapping[str, Any], session: Sequence[str], moment_us: int) -> Mapping[str, Any]:
+    """The user's row with the items of this visit at the end of the history, as met just now."""
     if not session:
         return user
-    history = [*(user.get("history_items") or ()), *session][-HISTORY_ITEMS:]
-    return {**user, "history_items": history}
+    items = [*(user.get("history_items") or ()), *session][-HISTORY_ITEMS:]
+    times = [*(user.get("history_times") or ()), *[moment_us] * len(session)][-HISTORY_ITEMS:]
+    return {**user, "history_items": items, "history_times": times}
 
 
 def _best(scores: Array, count: int) -> Array:

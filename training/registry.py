@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
+from feature_repo.dataset.report import markdown_of, metrics_of
 from feature_repo.store.pins import write_pins
 from training.bundle import Manifest, read_manifest
 
@@ -47,10 +48,13 @@ def register(
     key: str,
     parameters: Mapping[str, object],
     history: Mapping[str, list[tuple[int, float]]],
+    data: Mapping[str, Any] | None = None,
+    replaces: str | None = None,
 ) -> str:
     """Log a sealed bundle as a run, register it, give it the alias that is free for it; returns its version.
 
-    The first version becomes champion; a later one becomes challenger. `history` holds (step, value) by metric.
+    The first version becomes champion; a later one becomes challenger; one that `replaces` a version takes all aliases
+    of that one instead. `history` holds (step, value) by metric, `data` is what `make data` reported.
     """
     client = connect(workspace)
     manifest = read_manifest(folder)
@@ -60,19 +64,30 @@ def register(
         )
         run_id = run.info.run_id
         _log(client, run_id, manifest, parameters, history)
+        if data:
+            _log_data(client, run_id, data)
         client.log_artifacts(run_id, str(folder), BUNDLE)
         _ensure_model(client)
         tags = {"data_fingerprint": manifest.data_fingerprint, "window_end": manifest.window_end}
         created = client.create_model_version(MODEL, f"{run.info.artifact_uri}/{BUNDLE}", run_id, tags=tags)
         client.set_terminated(run_id)
         version = str(created.version)
-        alias = CHALLENGER if CHAMPION in aliases(workspace) else CHAMPION
-        client.set_registered_model_alias(MODEL, alias, version)
+        given = _aliases_for(aliases(workspace), replaces)
+        for alias in given:
+            client.set_registered_model_alias(MODEL, alias, version)
         _pin_features(workspace)
-        audit(workspace, {"event": "registered", "version": version, "alias": alias})
+        audit(
+            workspace, {"event": "registered", "version": version, "alias": ", ".join(given), "in place of": replaces}
+        )
         # Last: a version that was killed on its way here is not found by its key, and is trained again.
         client.set_model_version_tag(MODEL, version, "key", key)
     return version
+
+
+def _aliases_for(now: Mapping[str, str], replaces: str | None) -> list[str]:
+    if replaces is not None:
+        return sorted(alias for alias, version in now.items() if version == replaces)
+    return [CHALLENGER if CHAMPION in now else CHAMPION]
 
 
 def version_with_key(workspace: Workspace, key: str) -> str | None:
@@ -212,6 +227,13 @@ def _log(
         "feature_services": ",".join(manifest.feature_services),
     }
     client.log_batch(run_id, metrics=final + steps, params=[Param(k, str(v)) for k, v in logged.items()])
+
+
+def _log_data(client: MlflowClient, run_id: str, data: Mapping[str, Any]) -> None:
+    """What was read, kept and refused, as metrics to compare runs by and as a table to read."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics_of(data).items()])
+    client.log_text(run_id, markdown_of(data), "reports/data.md")
 
 
 def _experiment(client: MlflowClient, workspace: Workspace) -> str:

@@ -4,8 +4,8 @@ The state comes from the feature tables, row by row as they are stamped, so repl
 transforms.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,11 @@ from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.prepare import active_dataset
 from feature_repo.dataset.split import from_microseconds, to_microseconds
 from feature_repo.features.columns import Columns, as_columns
-from feature_repo.features.request import ITEM_STATE
 from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import ItemTable, item_table
 from feature_repo.store.materialize import items_at
-from feature_repo.transforms.buckets import BUCKETS
+from feature_repo.store.open import stored_features
+from feature_repo.transforms.activity import BUCKETS
 
 Array = np.ndarray[Any, Any]
 
@@ -32,11 +32,12 @@ USER_ROWS = 2000  # users' rows turned into Python values at once
 
 @dataclass(frozen=True)
 class Moment:
-    """All events of one user at one time: one request, and the items that answer it."""
+    """All events of one user at one time: one request, its declared context, and the items that answer it."""
 
     user_id: str
     moment_us: int
     items: tuple[str, ...]
+    context: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def time(self) -> datetime:
@@ -45,37 +46,57 @@ class Moment:
 
 def moments(workspace: Workspace, start: datetime, end: datetime) -> list[Moment]:
     """The requests of [start, end) in order of time, from events whose type has a positive weight."""
-    events = pq.read_table(workspace.events, columns=["user_id", "item_id", "timestamp", "event_type"])
-    weights = active_dataset(workspace).weights
-    positive = pa.array([kind for kind, weight in weights.items() if weight > 0], pa.string())
+    dataset = active_dataset(workspace)
+    names = ["user_id", "item_id", "timestamp", *dataset.events.context]
+    events = pq.read_table(workspace.events, columns=[*names, "event_type"])
+    positive = pa.array([kind for kind, weight in dataset.weights.items() if weight > 0], pa.string())
     events = events.filter(pc.is_in(events["event_type"], positive))
     stamps = events["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     inside = pc.and_(pc.greater_equal(stamps, to_microseconds(start)), pc.less(stamps, to_microseconds(end)))
     chosen = events.set_column(2, "timestamp", stamps).filter(inside)
     grouped: dict[tuple[int, str], list[str]] = {}
-    for user, item, stamp in zip(*(chosen[c].to_pylist() for c in ("user_id", "item_id", "timestamp")), strict=True):
+    contexts: dict[tuple[int, str], dict[str, str]] = {}
+    for user, item, stamp, *context in zip(*(chosen[name].to_pylist() for name in names), strict=True):
         grouped.setdefault((stamp, user), []).append(item)
-    return [Moment(user, stamp, tuple(items)) for (stamp, user), items in sorted(grouped.items())]
+        said = zip(dataset.events.context, context, strict=True)
+        contexts.setdefault((stamp, user), {name: value for name, value in said if value is not None})
+    return [
+        Moment(user, stamp, tuple(items), contexts[stamp, user]) for (stamp, user), items in sorted(grouped.items())
+    ]
+
+
+@dataclass(frozen=True)
+class Updates:
+    """New state of one view in order of time: row of the item table, stamp, raw columns; n each."""
+
+    rows: Array
+    stamps: Array
+    columns: Columns
 
 
 class ItemTimeline:
     """An item table that moves forward in time."""
 
-    def __init__(self, table: ItemTable, rows: Array, stamps: Array, updates: Columns) -> None:
+    def __init__(self, table: ItemTable, updates: Sequence[Updates]) -> None:
         self.table = table
-        self._rows, self._stamps, self._updates = rows, stamps, updates
-        self._next = 0
+        self._updates = updates
+        self._next = [0] * len(updates)
 
     def advance(self, moment_us: int) -> Array:
         """Apply every state stamped up to `moment_us`; returns the rows that changed."""
-        end = int(np.searchsorted(self._stamps, moment_us, side="right"))
-        for at in range(self._next, end):
-            for name, values in self._updates.items():
-                self.table.columns[name][self._rows[at]] = values[at]
-        changed = np.unique(self._rows[self._next : end])
-        self.table.known[changed] = True
-        self._next = end
-        return changed
+        changed = [self._apply(number, moment_us) for number in range(len(self._updates))]
+        rows = np.unique(np.concatenate(changed))
+        self.table.known[rows] = True
+        return rows
+
+    def _apply(self, number: int, moment_us: int) -> Array:
+        updates, start = self._updates[number], self._next[number]
+        end = int(np.searchsorted(updates.stamps, moment_us, side="right"))
+        for at in range(start, end):
+            for name, values in updates.columns.items():
+                self.table.columns[name][updates.rows[at]] = values[at]
+        self._next[number] = end
+        return updates.rows[start:end]
 
 
 def open_timeline(store: FeatureStore, workspace: Workspace, *, start: datetime, end: datetime) -> ItemTimeline:
@@ -85,15 +106,24 @@ def open_timeline(store: FeatureStore, workspace: Workspace, *, start: datetime,
     table = _table_at(store, known, start_us)
     # Time goes one way: what only comes later in the window is no candidate before.
     table.known[:] = np.isin(known, items_at(store, workspace, start_us)["item_id"].to_numpy())
-    popularity = pq.read_table(workspace.tables / "item_popularity.parquet", columns=["item_id", "event_timestamp"])
-    stamps = popularity["event_timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    inside = (stamps > start_us) & (stamps <= end_us)
-    ids, stamps = popularity["item_id"].to_numpy()[inside], stamps[inside]
-    order = np.argsort(stamps, kind="stable")
-    ids, stamps = ids[order], stamps[order]
-    states = features_at(store, "item_id", ids, stamps, leave_out=frozenset({"item_metadata"}))
-    updates = {name: _widened(values) for name, values in as_columns(states, ITEM_STATE).items()}
-    return ItemTimeline(table, np.array([table.rows[i] for i in ids], np.int64), stamps, updates)
+    views = stored_features(store, "item_id")
+    # Attributes are those of the start.
+    changing = {view: names for view, names in views.items() if view != "item_metadata"}
+    updates = [_updates(workspace, table, view, names, start_us, end_us) for view, names in changing.items()]
+    return ItemTimeline(table, updates)
+
+
+def _updates(
+    workspace: Workspace, table: ItemTable, view: str, names: list[str], start_us: int, end_us: int
+) -> Updates:
+    states = pq.read_table(workspace.tables / f"{view}.parquet", columns=["item_id", "event_timestamp", *names])
+    stamps = states["event_timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    states = states.set_column(1, "event_timestamp", stamps)
+    inside = pc.and_(pc.greater(stamps, start_us), pc.less_equal(stamps, end_us))
+    states = states.filter(inside).sort_by([("event_timestamp", "ascending"), ("item_id", "ascending")])
+    rows = np.array([table.rows[item] for item in states["item_id"].to_pylist()], np.int64)
+    columns = {name: _widened(values) for name, values in as_columns(states, names).items()}
+    return Updates(rows, states["event_timestamp"].to_numpy(), columns)
 
 
 def user_rows(store: FeatureStore, asked: list[Moment]) -> Iterator[Mapping[str, Any]]:
@@ -112,14 +142,14 @@ def user_rows(store: FeatureStore, asked: list[Moment]) -> Iterator[Mapping[str,
 def _table_at(store: FeatureStore, ids: Array, moment_us: int) -> ItemTable:
     rows = features_at(store, "item_id", ids, np.full(len(ids), moment_us, np.int64))
     table = item_table(rows, from_microseconds(moment_us))
-    for name in ITEM_STATE:
-        table.columns[name] = _widened(table.columns[name])
+    for name, values in table.columns.items():
+        table.columns[name] = _widened(values)
     return table
 
 
 def _widened(values: Array) -> Array:
-    # Lists grow as time goes on, so they start with room for the longest.
-    if values.ndim == 1:
+    # Lists of days grow as time goes on, so they start with room for the longest.
+    if values.ndim == 1 or values.dtype == object:
         return values.copy()
     wide = np.zeros((len(values), BUCKETS), values.dtype)
     wide[:, : values.shape[1]] = values

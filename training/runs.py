@@ -29,8 +29,9 @@ def train_and_register(
     end: datetime,
     progress: Progress,
     history: dict[str, list[tuple[int, float]]],
+    replaces: str | None = None,
 ) -> str:
-    """Train, register what came of it; returns the version.
+    """Train, register what came of it, in the place of the version `replaces` where there is one; returns the version.
 
     Raises:
         MissingArtifact: another run is training in this workspace.
@@ -45,7 +46,15 @@ def train_and_register(
             train(workspace, settings, end=end, folder=folder, progress=progress)
             key = run_key(workspace, settings, end)
             parameters = _flat(settings.model_dump())
-            version = registry.register(workspace, folder, key=key, parameters=parameters, history=history)
+            version = registry.register(
+                workspace,
+                folder,
+                key=key,
+                parameters=parameters,
+                history=history,
+                data=read_json(workspace.reports / "data.json", made_by="make data"),
+                replaces=replaces,
+            )
             shutil.rmtree(folder)
             return version
     except Timeout:

@@ -27,6 +27,14 @@ class RankerSettings(_Settings):
     requests: int = Field(2000, description="most requests that the training set is built from")
 
 
+class EncoderSettings(_Settings):
+    category_codes: int = Field(16_384, description="most codes of a categorical attribute; more values are hashed")
+    multi_codes: int = Field(256, description="most codes of a multi-valued attribute; more values are hashed")
+    text_dimension: int = Field(16, description="numbers that a text is reduced to")
+    text_words: int = Field(2_000, description="most words that texts are counted over")
+    segments: int = Field(6, description="groups of users by behaviour")
+
+
 class CandidateSettings(_Settings):
     total: int = Field(200, description="candidates that the ranker scores")
     two_tower: int = Field(150, description="of them from the two-tower index; the rest are popular items")
@@ -38,7 +46,9 @@ class TrainingSettings(_Settings):
 
     seed: int = Field(20, description="seeds every random choice")
     ranker_share: float = Field(0.15, description="last share of the window's events, kept for the ranker")
+    leak_requests: int = Field(40, description="requests whose features are checked against the log before them")
     reference_requests: int = Field(400, description="requests in the reference sample for drift")
+    encoder: EncoderSettings = EncoderSettings()
     tower: TwoTowerSettings = TwoTowerSettings()
     ranker: RankerSettings = RankerSettings()
     candidates: CandidateSettings = CandidateSettings()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.core.workspace import Workspace, write_json
+from feature_repo.dataset.declaration import Dataset, Events
 from k8s.canary import run_canary
 from k8s.fault import Fault
 from k8s.policy import Policy
@@ -50,6 +51,9 @@ def workspace(tmp_path: Path) -> Workspace:
         "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
     }
     pq.write_table(pa.table(columns), workspace.events)
+    mapped = {"user_id": "u", "item_id": "i", "timestamp": "t"}
+    declared = Dataset(name="tiny", events=Events(path="-", columns=mapped, event_type="view"), weights={"view": 1.0})
+    workspace.events.with_name("dataset.json").write_text(declared.model_dump_json())
     cuts = {"start": 0, "champion_end": 1000, "challenger_end": 2000, "test_end": 4000}
     write_json(workspace.events.with_name("split.json"), {name: moments_at(at) for name, at in cuts.items()})
     return workspace

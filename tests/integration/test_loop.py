@@ -27,6 +27,7 @@ from serving.process import running_server
 from serving.request_log import read_request_log
 from training import registry
 from training.bundle import load_bundle
+from training.segments import BEHAVIOUR
 
 pytestmark = [
     pytest.mark.integration,
@@ -76,7 +77,9 @@ def test_a_bundle_says_what_it_reads_and_holds_no_pickle(shop: Workspace) -> Non
     bundle = load_bundle(registry.download_bundle(shop, "1"))
 
     assert bundle.manifest.feature_services == ("retrieval", "ranking")
-    assert {"age", "city", "history_items", "user_days"} <= set(bundle.manifest.user_features)
+    assert {"age", "city", "history_items", "user_days", "taste_maker"} <= set(bundle.manifest.user_features)
+    assert bundle.manifest.metrics["leaks_found"] == 0
+    assert bundle.manifest.metrics["leak_check_values"] > 500
     assert {Path(name).suffix for name in bundle.manifest.files} == {
         ".onnx",
         ".npy",
@@ -141,27 +144,40 @@ def assert_user_row(store: Any, person: str, moment: datetime, served: dict[str,
 
 def assert_ranker_features(store: Any, bundle: Any, person: str, moment: datetime, row: dict[str, Any]) -> None:
     """Against `get_historical_features` of the whole feature service, on-demand views included."""
-    frame = pd.DataFrame({"user_id": person, "item_id": row["candidates"], "moment_us": to_microseconds(moment)})
+    frame = pd.DataFrame({"user_id": person, "item_id": row["candidates"], "candidate_id": row["candidates"]})
+    frame["moment_us"] = to_microseconds(moment)
     frame["event_timestamp"] = pd.Series([moment] * len(frame)).astype("datetime64[us, UTC]")
     then = store.get_historical_features(entity_df=frame, features=store.get_feature_service("ranking")).to_df()
     served = pd.DataFrame(row["features"], columns=row["feature_names"])
-    compared = 0
+    fitted = fitted_columns(bundle, then)
+    stored = [name for name in row["feature_names"] if name not in fitted]
+    retrieval = ["two_tower_score", "two_tower_rank", "last_item_score", "popular_rank"]
+    assert [name for name in stored if name not in then.columns] == retrieval
     for name in row["feature_names"]:
-        plain = name.removeprefix("item:").removeprefix("user:")
-        if plain in bundle.encoder.users.categorical or plain in bundle.encoder.items.categorical:
-            side = bundle.encoder.users if name.startswith("user:") else bundle.encoder.items
-            expected = side.categorical[plain].encode(then[plain].to_numpy(object))
-        elif "=" in plain:
-            column, value = plain.split("=")
-            expected = np.array([value in (v if v is not None else ()) for v in then[column]], float)
-        elif plain in then.columns:
-            expected = then[plain].to_numpy(float)
-        else:
-            assert name in ("two_tower_score", "two_tower_rank", "last_item_score", "popular_rank")
-            continue
-        np.testing.assert_allclose(served[name], expected, rtol=1e-6, err_msg=name)
-        compared += 1
-    assert compared == len(row["feature_names"]) - 4
+        if name not in retrieval:
+            expected = fitted[name] if name in fitted else then[name].to_numpy(float)
+            expected = np.nan_to_num(expected) if name.startswith("item_users_") else expected
+            np.testing.assert_allclose(served[name], expected, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def fitted_columns(bundle: Any, then: pd.DataFrame) -> dict[str, Any]:
+    """What the bundle's fitted parameters make of raw features: codes, imputed numbers, flags, texts, segment."""
+    columns: dict[str, Any] = {"context:device": np.zeros(len(then))}
+    for prefix, side in (("user", bundle.encoder.users), ("item", bundle.encoder.items)):
+        for name, known in side.categorical.items():
+            columns[f"{prefix}:{name}"] = known.encode(then[name].to_numpy(object))
+        for name, known in side.multi.items():
+            for value in known.values:
+                has = [value in (v if v is not None else ()) for v in then[name]]
+                columns[f"{prefix}:{name}={value}"] = np.array(has, float)
+        for name, scale in side.numeric.items():
+            columns[f"{prefix}:{name}"] = then[name].fillna(scale.mean).to_numpy(float)
+            columns[f"{prefix}:{name} is missing"] = then[name].isna().to_numpy(float)
+    behaviour = np.log1p(then[list(BEHAVIOUR)].iloc[0].to_numpy(float))
+    segments = bundle.encoder.segments
+    standard = np.where(np.isnan(behaviour), 0, (behaviour - segments.means) / segments.deviations)
+    nearest = ((standard - segments.centroids) ** 2).sum(axis=1).argmin()
+    return {**columns, "user_segment": np.full(len(then), nearest)}
 
 
 def test_changing_the_future_changes_no_feature_of_the_past(shop: Workspace, tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def replay(
     shown, scores, requests = [], [], []
     for number, (moment, user) in enumerate(zip(asked, user_rows(store, asked), strict=True)):
         recommender.items_changed(timeline.advance(moment.moment_us))
-        candidates = recommender.recommend(Request(moment.user_id, moment.time, k=K), user).candidates
+        request = Request(moment.user_id, moment.time, k=K, context=moment.context)
+        candidates = recommender.recommend(request, user).candidates
         if len(candidates.scores):
             orders = _orders(candidates, rank_column)
             rows = np.array([timeline.table.rows[i] for i in candidates.item_ids], np.int64)

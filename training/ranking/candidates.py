@@ -10,7 +10,7 @@ from feast import FeatureStore
 from feature_repo.features.columns import Columns, as_columns, take
 from feature_repo.store.historical import features_at
 from training.encoder import Encoder
-from training.ranker_features import RETRIEVAL_FEATURES, attribute_matrix, feature_matrix
+from training.ranker_features import RETRIEVAL_FEATURES, CandidateRows, Requests, attribute_matrix, feature_matrix
 from training.recommender import Recommender
 from training.replay import ItemTimeline, Moment, user_rows
 from training.retrieval.examples import SEEN
@@ -53,7 +53,7 @@ def ranker_rows(
     parts, scores = [], []
     for number, (moment, user) in enumerate(zip(asked, user_rows(store, asked), strict=True)):
         recommender.items_changed(timeline.advance(moment.moment_us))
-        retrieved = recommender.retrieve(Request(moment.user_id, moment.time), user)
+        retrieved = recommender.retrieve(Request(moment.user_id, moment.time, context=moment.context), user)
         ids = timeline.table.item_ids[retrieved.rows]
         parts.append((np.full(len(ids), number), ids, np.isin(ids, np.array(moment.items, object))))
         scores.append(retrieved.retrieval)
@@ -80,16 +80,9 @@ def _matrix(
         users = _columns_at(store, "user_id", np.array([m.user_id for m in chunk], object), moments_us)
         of_row = request[rows] - first
         items = _columns_at(store, "item_id", item_ids[rows], moments_us[of_row])
-        parts.append(
-            feature_matrix(
-                encoder,
-                users=take(users, of_row),
-                items=items,
-                item_attributes=attribute_matrix(encoder.items, items, len(rows)),
-                moments_us=moments_us[of_row],
-                retrieval=take(retrieval, rows),
-            )
-        )
+        attributes = attribute_matrix(encoder.items, items, len(rows))
+        candidates = CandidateRows(of_row, item_ids[rows], items, attributes, take(retrieval, rows))
+        parts.append(feature_matrix(encoder, Requests(users, moments_us, [m.context for m in chunk]), candidates))
     return np.concatenate(parts)
 
 

@@ -12,6 +12,7 @@ from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import ItemTable
 from training.encoder import Encoder, fit_encoder
 from training.replay import Moment
+from training.settings import TrainingSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +28,9 @@ class Examples:
     encoder: Encoder
 
 
-def tower_examples(store: FeatureStore, dataset: Dataset, asked: list[Moment], catalogue: ItemTable) -> Examples:
+def tower_examples(
+    store: FeatureStore, dataset: Dataset, asked: list[Moment], catalogue: ItemTable, settings: TrainingSettings
+) -> Examples:
     """Pairs from `asked`; an item's attributes are those of `catalogue`."""
     user_ids = np.array([m.user_id for m in asked], object)
     moments_us = np.array([m.moment_us for m in asked], np.int64)
@@ -36,13 +39,18 @@ def tower_examples(store: FeatureStore, dataset: Dataset, asked: list[Moment], c
     request = np.repeat(np.arange(len(asked)), [len(m.items) for m in asked])
     item_rows = np.array([catalogue.rows[item] for m in asked for item in m.items], np.int64)
     met = np.unique(item_rows)
+    contexts = [m.context for m in asked]
     encoder = fit_encoder(
         dataset,
         user_ids=user_ids,
         users=users,
+        moments_us=moments_us,
+        contexts=contexts,
         item_ids=catalogue.item_ids[met],
         items=take(catalogue.columns, met),
+        settings=settings.encoder,
+        seed=settings.seed,
     )
-    queries = encoder.queries(user_ids, users, moments_us)
+    queries = encoder.queries(user_ids, users, moments_us, contexts)
     items = encoder.item_inputs(catalogue.item_ids, catalogue.columns)
     return Examples(queries=take(queries, request), items=take(items, item_rows), encoder=encoder)

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.transforms.item_sequence import HISTORY_ITEMS
-from training.encoder import Encoder
+from training.encoder import TOWER_HISTORY, Encoder
 from training.retrieval.tensorflow_quiet import tf, tfrs
 from training.settings import TwoTowerSettings
 
@@ -30,9 +29,9 @@ class Tower(tf.keras.Model):  # type: ignore[misc]
         self.output_layer = tf.keras.layers.Dense(settings.dimension)
 
     def attributes(self, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        """`categories` [batch, c], `flags` [batch, v], `numbers` [batch, m], where they are, as a list of matrices."""
+        """`categories` [batch, c], `flags` [batch, v], `numbers` [batch, m], `text` [batch, t], where they are."""
         embedded = [e(inputs["categories"][:, at]) for at, e in enumerate(self.category_embeddings)]
-        return [*embedded, *(inputs[name] for name in ("flags", "numbers") if name in inputs)]
+        return [*embedded, *(inputs[name] for name in ("flags", "numbers", "text") if name in inputs)]
 
     def finish(self, parts: list[tf.Tensor], residual: tf.Tensor) -> tf.Tensor:
         """A hidden layer over `parts`, added to `residual` [batch, dimension], normalised."""
@@ -57,14 +56,20 @@ class QueryTower(Tower):
     """User id, attributes, activity, history and time to a unit vector; shares the item tower's id embeddings."""
 
     def __init__(
-        self, settings: TwoTowerSettings, users: int, categories: list[int], items: tf.keras.layers.Embedding
+        self,
+        settings: TwoTowerSettings,
+        users: int,
+        categories: list[int],
+        contexts: list[int],
+        items: tf.keras.layers.Embedding,
     ) -> None:
         super().__init__(settings, categories, "query_tower")
         self.items = items
         self.users = tf.keras.layers.Embedding(users, 16)
         self.hours = tf.keras.layers.Embedding(24, 4)
         self.weekdays = tf.keras.layers.Embedding(7, 4)
-        self.recency = self.add_weight(name="recency", shape=(HISTORY_ITEMS,), initializer="zeros")
+        self.context_embeddings = [tf.keras.layers.Embedding(size, 4) for size in contexts]
+        self.recency = self.add_weight(name="recency", shape=(TOWER_HISTORY,), initializer="zeros")
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """inputs as `Encoder.queries` gives them -> [batch, dimension]"""
@@ -75,12 +80,13 @@ class QueryTower(Tower):
             self.hours(inputs["hour"]),
             self.weekdays(inputs["weekday"]),
             inputs["activity"],
+            *(embedding(inputs["context"][:, at]) for at, embedding in enumerate(self.context_embeddings)),
             *self.attributes(inputs),
         ]
         return self.finish(parts, history)
 
     def pool(self, history: tf.Tensor) -> tf.Tensor:
-        """[batch, HISTORY_ITEMS] indexes, newest last, 0 is none -> mean of embeddings weighted by learned recency."""
+        """[batch, TOWER_HISTORY] indexes, newest last, 0 is none -> mean of embeddings weighted by learned recency."""
         there = tf.cast(history > 0, tf.float32)
         weights = tf.exp(self.recency) * there
         weights /= tf.reduce_sum(weights, axis=1, keepdims=True) + 1e-6
@@ -118,6 +124,7 @@ def build(encoder: Encoder, settings: TwoTowerSettings) -> TwoTower:
         settings,
         len(encoder.user_ids),
         [len(v) for v in encoder.users.categorical.values()],
+        [len(v) for v in encoder.contexts.values()],
         item_tower.items,
     )
     return TwoTower(query_tower, item_tower, settings)

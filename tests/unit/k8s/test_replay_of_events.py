@@ -14,6 +14,7 @@ import pytest
 
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace, write_json
+from feature_repo.dataset.declaration import Dataset, Events
 from k8s.evidence import Missing, OperationsEvidence, Window
 from k8s.observe import Observation, Observer, Pods
 from k8s.policy import Policy
@@ -172,10 +173,15 @@ def test_held_out_are_the_events_that_no_version_was_trained_on(tmp_path: Path) 
             "user_id": [str(day) for day in range(10)],
             "item_id": [str(day) for day in range(10)],
             "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
+            "device": ["phone"] * 7 + [None] * 3,
         }
     )
     workspace.events.parent.mkdir(parents=True)
     pq.write_table(table, workspace.events)
+    columns = {"user_id": "u", "item_id": "i", "timestamp": "t"}
+    declared = Events(path="-", columns=columns, event_type="view", context=("device",))
+    dataset = Dataset(name="tiny", events=declared, weights={"view": 1.0})
+    workspace.events.with_name("dataset.json").write_text(dataset.model_dump_json())
     cuts = dict(zip(("start", "champion_end", "challenger_end", "test_end"), (0, 3, 6, 9), strict=True))
     write_json(
         workspace.events.with_name("split.json"),
@@ -186,6 +192,7 @@ def test_held_out_are_the_events_that_no_version_was_trained_on(tmp_path: Path) 
 
     assert [event.user_id for event in events] == ["6", "7", "8"]
     assert events[0].moment == moments[6]
+    assert [event.context for event in events] == [{"device": "phone"}, {}, {}]
 
 
 def test_a_workspace_without_events_says_what_to_run(tmp_path: Path) -> None:

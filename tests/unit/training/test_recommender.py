@@ -8,6 +8,7 @@ import pytest
 import xgboost as xgb
 from serving_world import write_bundle
 
+from feature_repo.features.item import REACH_FEATURES
 from feature_repo.store.item_table import item_table
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 from training.bundle import Bundle, load_bundle
@@ -42,6 +43,7 @@ def recommender(bundle: Bundle) -> Recommender:
             "item_last_event": moment,
             "item_days": pa.array([[TODAY - 1]] * 40, lists),
             "item_counts": pa.array([[n] for n in range(40)], lists),
+            **dict.fromkeys(REACH_FEATURES, count),
         }
     )
     return build_recommender(bundle, item_table(table, NOW))

@@ -80,6 +80,30 @@ def test_a_run_says_what_the_version_was_made_of(workspace: Workspace, bundle: P
     assert [m.value for m in client.get_metric_history(run.info.run_id, "loss")] == [2.0, 1.0]
 
 
+def test_a_run_says_which_rows_its_data_were_made_of(workspace: Workspace, bundle: Path) -> None:
+    data = {
+        "dataset": "shop",
+        "read": 10,
+        "events": 8,
+        "users": 2,
+        "items": 3,
+        "received": 4,
+        "refused": {"user_id is missing": 2},
+        "refused_entities": {},
+        "fingerprint": "f",
+    }
+
+    version = registry.register(workspace, bundle, key="a", parameters={}, history={}, data=data)
+
+    client = registry.connect(workspace)
+    run_id = client.get_model_version(registry.MODEL, version).run_id
+    metrics = client.get_run(run_id).data.metrics
+    assert (metrics["data_read"], metrics["data_kept"], metrics["data_quarantined"]) == (10, 8, 2)
+    assert metrics["data_refused_user_id_is_missing"] == 2
+    table = Path(client.download_artifacts(run_id, "reports/data.md")).read_text()
+    assert "| user_id is missing | 2 | 20.00 % |" in table
+
+
 def test_a_downloaded_bundle_is_the_registered_one(workspace: Workspace, bundle: Path) -> None:
     version = register(workspace, bundle, "a")
 
