@@ -228,8 +228,10 @@ request_context_view = _on_demand(request_context, [request], CONTEXT_FEATURES)
 user_windows_view = _on_demand(user_windows, [request, user_activity], state_features("user"))
 user_rhythm_view = _on_demand(user_rhythm, [request, user_history], RHYTHM_FEATURES)
 item_windows_view = _on_demand(item_windows, [request, item_popularity], state_features("item"))
-pair_history_view = _on_demand(pair_history, [request, candidate, user_history], PAIR_FEATURES)
 _optional = []
+if _plan.repeats:
+    pair_history_view = _on_demand(pair_history, [request, candidate, user_history], PAIR_FEATURES)
+    _optional += [pair_history_view]
 if _value:
     user_amounts_view = _on_demand(user_amounts, [request, user_activity], AMOUNT_FEATURES)
     item_worth_view = _on_demand(item_worth, [item_value], VALUE_FEATURES)
@@ -256,7 +258,6 @@ ranking = FeatureService(
         user_rhythm_view,
         item_windows_view,
         item_reach,
-        pair_history_view,
         *_optional,
         request_context_view,
     ],

@@ -50,7 +50,7 @@ def feature_names(encoder: Encoder) -> tuple[str, ...]:
         *RETRIEVAL_FEATURES,
         *item_features(encoder.plan),
         *_attribute_names("item", encoder.items),
-        *PAIR_FEATURES,
+        *(PAIR_FEATURES if encoder.plan.repeats else ()),
         *affinity_features(encoder.plan.tastes),
         *user_features(encoder.plan),
         SEGMENT_FEATURE,
@@ -63,10 +63,9 @@ def feature_names(encoder: Encoder) -> tuple[str, ...]:
 def feature_matrix(encoder: Encoder, requests: Requests, candidates: CandidateRows) -> Array:
     """Float32 [n, features]: what depends on the request alone is computed once for each request."""
     request, users, moments_us = candidates.request, requests.users, requests.moments_us
-    pairs = {
-        **pairs_at(users, candidates.item_ids, request, moments_us),
-        **affinities(encoder.plan.tastes, users, candidates.items, request),
-    }
+    pairs = affinities(encoder.plan.tastes, users, candidates.items, request)
+    if encoder.plan.repeats:  # else whatever was met before is no candidate
+        pairs = {**pairs_at(users, candidates.item_ids, request, moments_us), **pairs}
     of_user = user_features_at(encoder.plan, users, moments_us)
     of_request = [
         *of_user.values(),
@@ -97,7 +96,7 @@ def attribute_matrix(encoder: AttributeEncoder, columns: Columns, rows: int) -> 
 
 
 def _attribute_names(prefix: str, encoder: AttributeEncoder) -> list[str]:
-    numeric = [text for name in encoder.numeric for text in (name, f"{name} is missing")]
+    numeric = [text for name in encoder.numeric for text in (name, f"{name}=missing")]
     multi = [f"{name}={label}" for name, known in encoder.multi.items() for label in known.labels]
     return [f"{prefix}:{name}" for name in (*numeric, *encoder.categorical, *multi)]
 

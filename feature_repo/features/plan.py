@@ -11,12 +11,16 @@ from feature_repo.transforms.tastes import taste_attributes
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """`tastes`: item attributes that users have tastes in; `steps`: event types that items are converted through;
-    `valued`: events have values; `context`: declared context columns."""
+    """What there is to compute.
+
+    `tastes`: item attributes that users have tastes in; `steps`: event types that items are converted through;
+    `valued`: events have values; `repeats`: a candidate may have been met before; `context`: declared context columns.
+    """
 
     tastes: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     valued: bool = False
+    repeats: bool = False
     context: tuple[str, ...] = ()
 
     @property
@@ -35,6 +39,7 @@ class FeaturePlan:
             tastes=tuple(saved["tastes"]),
             steps=tuple(saved["steps"]),
             valued=bool(saved["valued"]),
+            repeats=bool(saved["repeats"]),
             context=tuple(saved["context"]),
         )
 
@@ -44,5 +49,6 @@ def feature_plan(dataset: Dataset) -> FeaturePlan:
         tastes=taste_attributes(dataset.items),
         steps=funnel(dataset),
         valued="value" in dataset.events.columns,
+        repeats=dataset.repeat_consumption,
         context=dataset.events.context,
     )

@@ -172,7 +172,7 @@ def fitted_columns(bundle: Any, then: pd.DataFrame) -> dict[str, Any]:
                 columns[f"{prefix}:{name}={value}"] = np.array(has, float)
         for name, scale in side.numeric.items():
             columns[f"{prefix}:{name}"] = then[name].fillna(scale.mean).to_numpy(float)
-            columns[f"{prefix}:{name} is missing"] = then[name].isna().to_numpy(float)
+            columns[f"{prefix}:{name}=missing"] = then[name].isna().to_numpy(float)
     behaviour = np.log1p(then[list(BEHAVIOUR)].iloc[0].to_numpy(float))
     segments = bundle.encoder.segments
     standard = np.where(np.isnan(behaviour), 0, (behaviour - segments.means) / segments.deviations)
