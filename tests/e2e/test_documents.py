@@ -54,7 +54,7 @@ def test_an_id_on_the_command_line_reaches_the_command_and_not_its_environment()
         ["make", "-n", "erase", "USER=o'hara and sons"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
 
-    assert said.splitlines()[-1] == 'env -u USER .venv/bin/python -m training erase --user="$USER"'
+    assert 'env -u USER .venv/bin/python -m training erase --user="$USER"' in said.splitlines()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
