@@ -22,8 +22,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 
-from feature_repo.core.errors import JoinRefused
-from feature_repo.store.asof_entities import entity_rows, refuse_clashes
+from feature_repo.store.asof_entities import entity_rows, refuse_clashes, require_frame
 from feature_repo.store.asof_job import AskedView, AsofRetrievalJob
 from feature_repo.store.asof_pull import pull_known
 from feature_repo.store.asof_sql import view_join
@@ -52,12 +51,9 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         filter_by_created_timestamp: bool = False,
         **unsupported: Any,
     ) -> RetrievalJob:
-        if unsupported or not isinstance(entity_df, pd.DataFrame):
-            raise JoinRefused(
-                f"expected an entity frame as a pandas DataFrame; got {type(entity_df).__name__} {sorted(unsupported)}"
-            )
+        frame = require_frame(entity_df, unsupported)
         _validate_lance_feature_views(feature_views)
-        rows = entity_rows(entity_df)
+        rows = entity_rows(frame)
         asked = [
             AskedView(
                 name=view.projection.name_to_use(),
@@ -81,7 +77,7 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             full_feature_names=full_feature_names,
             metadata=RetrievalMetadata(
                 features=feature_refs,
-                keys=[c for c in entity_df.columns if c != rows.time_column],
+                keys=[c for c in frame.columns if c != rows.time_column],
                 min_event_timestamp=rows.first,
                 max_event_timestamp=rows.last,
             ),

@@ -47,6 +47,15 @@ def entity_rows(frame: pd.DataFrame) -> EntityRows:
     )
 
 
+def require_frame(entity_df: object, unsupported: Iterable[str]) -> pd.DataFrame:
+    """`entity_df`; raises JoinRefused where it is no frame, or an argument came that no store of ours knows."""
+    if sorted(unsupported) or not isinstance(entity_df, pd.DataFrame):
+        raise JoinRefused(
+            f"expected an entity frame as a pandas DataFrame; got {type(entity_df).__name__} {sorted(unsupported)}"
+        )
+    return entity_df
+
+
 def refuse_clashes(rows: EntityRows, views: Iterable[tuple[str, Iterable[str], Iterable[str]]]) -> None:
     """Raise JoinRefused where a view's key is no column of the frame, or a feature has the name of one.
 

@@ -21,6 +21,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from pydantic import Field
 
 from feature_repo.core.spark import session_settings
+from feature_repo.store.asof_entities import require_frame
 
 _ROW = "__entity_row"
 
@@ -47,10 +48,7 @@ class SparkOfflineStore(feasts.SparkOfflineStore):  # type: ignore[misc]
         filter_by_created_timestamp: bool = False,
         **unsupported: Any,
     ) -> RetrievalJob:
-        if unsupported or not isinstance(entity_df, pd.DataFrame):
-            raise NotImplementedError(
-                f"expected an entity frame as a pandas DataFrame; got {type(entity_df).__name__} {sorted(unsupported)}"
-            )
+        require_frame(entity_df, unsupported)
         with _experimental():
             job = feasts.SparkOfflineStore.get_historical_features(
                 config,

@@ -13,6 +13,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSour
 from feast.types import Array, Int64, String
 from spark_session import needs_spark, running_spark
 
+from feature_repo.core.errors import JoinRefused
 from feature_repo.store.open import quiet_feast
 
 pytestmark = [
@@ -155,5 +156,5 @@ def test_a_query_in_place_of_a_frame_is_refused_with_a_sentence(tmp_path: Path) 
     write_tables(tmp_path)
     store = store_on(tmp_path, SPARK, ttl=timedelta(0))
 
-    with pytest.raises(NotImplementedError, match="expected an entity frame as a pandas DataFrame; got str"):
+    with pytest.raises(JoinRefused, match="expected an entity frame as a pandas DataFrame; got str"):
         store.get_historical_features(entity_df="SELECT 1", features=FEATURES)
