@@ -31,3 +31,11 @@ class LeakFound(RecommenderError):
 
 class BundleError(RecommenderError):
     """A bundle is incomplete, altered, or asks for features that the store does not have."""
+
+
+class NotMeasurable(RecommenderError):
+    """A metric was asked of values that have none: no request at all, or slates and relevant items that do not fit."""
+
+
+class SettingsRefused(RecommenderError):
+    """Settings break a rule, or do not fit the data that they are for."""

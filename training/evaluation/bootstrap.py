@@ -3,11 +3,14 @@
 The percentile bootstrap with the user as the unit (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from feature_repo.core.errors import NotMeasurable
 
 Array = np.ndarray[Any, Any]
 
@@ -35,9 +38,25 @@ def user_weights(users: int, rng: np.random.Generator) -> Array:
 
 def mean_interval(values: Array, user: Array, weights: Array) -> Interval:
     """Mean of `values` [requests] over requests; `user` [requests] numbers the user of each."""
+    _check(values)
     sums = np.bincount(user, weights=values, minlength=weights.shape[1])
     counts = np.bincount(user, minlength=weights.shape[1])
     return _interval(float(values.mean()), (weights @ sums) / (weights @ counts))
+
+
+def mean_intervals(values: Mapping[str, Array], user: Array, weights: Array) -> dict[str, Interval]:
+    """`mean_interval` of many `values` [requests] over the same resamples, in one matrix product."""
+    if not values:
+        return {}
+    for found in values.values():
+        _check(found)
+    users = weights.shape[1]
+    sums = np.stack([np.bincount(user, weights=found, minlength=users) for found in values.values()], axis=1)
+    drawn = weights.astype(np.float64)
+    resampled = (drawn @ sums) / (drawn @ np.bincount(user, minlength=users))[:, None]
+    return {
+        name: _interval(float(found.mean()), resampled[:, place]) for place, (name, found) in enumerate(values.items())
+    }
 
 
 def coverage_interval(slates: list[list[int]], user: Array, weights: Array, catalogue: int) -> Interval:
@@ -55,6 +74,11 @@ def coverage_interval(slates: list[list[int]], user: Array, weights: Array, cata
     drawn = sparse.csr_array((weights[:200] > 0).astype(np.float64))
     resampled = ((drawn @ shown) > 0).sum(axis=1) / catalogue
     return _interval(estimate, resampled - resampled.mean() + estimate)
+
+
+def _check(values: Array) -> None:
+    if not len(values) or not np.isfinite(values).all():
+        raise NotMeasurable(f"an interval needs finite values of at least one request; got {len(values)} requests")
 
 
 def _interval(value: float, resampled: Array) -> Interval:

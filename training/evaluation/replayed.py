@@ -1,6 +1,6 @@
 """Replay a window with one recommender: what it and its single stages would have recommended at every moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,26 +9,32 @@ from feast import FeatureStore
 
 from feature_repo.core.errors import DatasetError
 from training.bundle import Bundle
-from training.recommender import build_recommender
+from training.recommender import POPULAR, Recommender, Scored, build_recommender
 from training.replay import ItemTimeline, Moment, user_rows
-from training.slate import Candidates, Request
+from training.retrieval.fusion import best
+from training.retrieval.port import Retriever
+from training.slate import Request
 
 Array = np.ndarray[Any, Any]
 
 K = 10
-MODELS = ("popular", "two-tower", "two-stage")
+TWO_STAGE = "two-stage"
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """For each model and request the K best rows of the item table; -1 fills short slates. `hits` likewise."""
+    """For each model and request the K best rows of the item table [requests, K]; -1 fills short slates.
+
+    The ranker's work over all c candidates: `request` [c] numbers the request of each, `scores` [c], `clicked` [c];
+    and of what the two-stage model showed [s]: `shown` are rows of the candidates, `features` [s, f] the ranker's.
+    """
 
     slates: dict[str, Array]
-    hits: dict[str, Array]
-    relevant: Array
-    features: Array
+    request: Array
     scores: Array
-    shown_request: Array
+    clicked: Array
+    shown: Array
+    features: Array
 
 
 def replay(
@@ -37,46 +43,52 @@ def replay(
     timeline: ItemTimeline,
     asked: list[Moment],
     on_request: Callable[[], None],
+    *,
+    beside: Sequence[Retriever] = (),
 ) -> Replayed:
-    """Every moment asks for a slate of K, and only then its events become state."""
+    """Every moment asks for a slate of K, and only then its events become state.
+
+    The models are the bundle's retrievers, each alone, those of `beside`, and the two-stage recommender.
+    """
     recommender = build_recommender(bundle, timeline.table)
-    rank_column = {name: bundle.ranker_features.index(name) for name in ("popular_rank", "two_tower_rank")}
-    slates = {model: np.full((len(asked), K), -1, np.int64) for model in MODELS}
-    shown, scores, requests = [], [], []
+    models = (*bundle.manifest.retrievers, *(retriever.name for retriever in beside), TWO_STAGE)
+    slates = {model: np.full((len(asked), K), -1, np.int64) for model in models}
+    ranked: list[tuple[Array, Array, Array]] = []
+    shown, features, places = [], [], 0
     for number, (moment, user) in enumerate(zip(asked, user_rows(store, asked), strict=True)):
         recommender.items_changed(timeline.advance(moment.moment_us))
         request = Request(moment.user_id, moment.time, k=K, context=moment.context)
-        candidates = recommender.recommend(request, user).candidates
-        if len(candidates.scores):
-            orders = _orders(candidates, rank_column)
-            rows = np.array([timeline.table.rows[i] for i in candidates.item_ids], np.int64)
-            for model, order in orders.items():
-                slates[model][number, : len(order)] = rows[order]
-            best = orders["two-stage"]
-            shown.append(candidates.features[best])
-            scores.append(candidates.scores[best])
-            requests.append(np.full(len(best), number))
+        scored = recommender.score(request, user)
+        for model, rows in _alone(recommender, scored, beside).items():
+            slates[model][number, : len(rows)] = rows
+        candidates = recommender.rank(request, recommender.candidates(scored)).candidates
+        order = np.argsort(-candidates.scores, kind="stable")[:K]
+        slates[TWO_STAGE][number, : len(order)] = [timeline.table.rows[i] for i in candidates.item_ids[order]]
+        clicked = np.isin(candidates.item_ids, np.array(moment.items, object))
+        ranked.append((np.full(len(clicked), number), candidates.scores, clicked))
+        shown.append(places + order)
+        features.append(candidates.features[order])
+        places += len(clicked)
         on_request()
-    if not shown:
+    if not places:
         raise DatasetError(f"a replay needs a request that can be answered; none of {len(asked)} got a slate")
-    hits = {model: _hits(slate, timeline, asked) for model, slate in slates.items()}
-    relevant = np.array([len(m.items) for m in asked])
-    return Replayed(slates, hits, relevant, np.concatenate(shown), np.concatenate(scores), np.concatenate(requests))
+    numbers, scores, clicks = (np.concatenate(column) for column in zip(*ranked, strict=True))
+    return Replayed(slates, numbers, scores, clicks, np.concatenate(shown), np.concatenate(features))
 
 
-def _orders(candidates: Candidates, rank_column: dict[str, int]) -> dict[str, Array]:
-    """Positions of each model's K best candidates: the retrievers' own orders are columns of the ranker's matrix."""
-    popular = candidates.features[:, rank_column["popular_rank"]]
-    near = candidates.features[:, rank_column["two_tower_rank"]]
-    return {
-        "popular": np.argsort(popular, kind="stable")[:K],
-        "two-tower": np.argsort(near, kind="stable")[:K],
-        "two-stage": np.argsort(-candidates.scores, kind="stable")[:K],
-    }
+def _alone(recommender: Recommender, scored: Scored, beside: Sequence[Retriever]) -> Mapping[str, Array]:
+    """The slate of each retriever alone. Where it has too little to say, popular items fill it, as in any product."""
+    others = {r.name: r.scores(scored.queries, recommender.catalogue)[0] for r in beside}
+    by_model = {**scored.scores, **others}
+    popular = _top(by_model[POPULAR], scored.allowed) if POPULAR in by_model else np.zeros(0, np.int64)
+    slates = {}
+    for model, scores in by_model.items():
+        own = _top(scores, scored.allowed)
+        slates[model] = np.concatenate([own, popular[~np.isin(popular, own)]])[:K] if len(own) < K else own
+    return slates
 
 
-def _hits(slates: Array, timeline: ItemTimeline, asked: list[Moment]) -> Array:
-    hits = np.zeros(slates.shape)
-    for number, moment in enumerate(asked):
-        hits[number] = np.isin(slates[number], [timeline.table.rows[i] for i in moment.items])
-    return hits
+def _top(scores: Array, allowed: Array) -> Array:
+    scores = np.where(allowed, scores, -np.inf)
+    rows = best(scores[None, :], K)[0]
+    return np.asarray(rows[np.isfinite(scores[rows])])
