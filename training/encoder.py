@@ -133,8 +133,13 @@ class Encoder:
         return np.stack(columns, axis=1) if columns else np.zeros((len(contexts), 0), np.int64)
 
     def item_inputs(self, item_ids: Array, items: Columns) -> Columns:
-        """Inputs of the item tower for n items: the attributes' and `item_id` [n]."""
-        return {**self.items.inputs(items), "item_id": self.item_ids.encode(item_ids)}
+        """Inputs of the item tower for n items: the attributes', `item_id` [n], and `popularity` [n, 1], the log of
+        the count of events, where that is among the columns."""
+        inputs = {**self.items.inputs(items), "item_id": self.item_ids.encode(item_ids)}
+        if "item_event_count" not in items:
+            return inputs
+        counts = np.nan_to_num(items["item_event_count"].astype(np.float64))
+        return {**inputs, "popularity": np.log1p(counts)[:, None].astype(np.float32)}
 
     def _history(self, items: Array) -> Array:
         # Right-aligned, so that a position means the same age in every history: the last column is the newest item.

@@ -1,4 +1,4 @@
-"""Positive pairs for the two towers: every liked event of a window, with the user as known just before it."""
+"""Requests for the two towers: every moment of a window with what was liked at it, and the user as known before."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +8,13 @@ from feast import FeatureStore
 
 from feature_repo.dataset.declaration import Dataset
 from feature_repo.features.columns import Columns, as_columns, take
+from feature_repo.features.user import user_features_at
 from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import ItemTable
 from training.encoder import Encoder, fit_encoder
 from training.replay import Moment
+from training.retrieval.training_sets import Requests
+from training.retrieval.vocabularies import grown_encoder
 from training.settings import TrainingSettings
 
 Array = np.ndarray[Any, Any]
@@ -21,36 +24,63 @@ SEEN = frozenset({"user_seen"})  # a filter's state; the towers do not read it
 
 @dataclass(frozen=True)
 class Examples:
-    """n positive pairs as the towers' inputs, and the encoder that was fitted on them."""
+    """Requests as the towers' inputs, and the encoder that was fitted on them.
 
-    queries: Columns
-    items: Columns
+    `requests.items` are the items of the encoder's vocabulary, in its order. `segments` is the segment of the user at
+    each request.
+    """
+
+    requests: Requests
     encoder: Encoder
+    segments: Array
 
 
 def tower_examples(
-    store: FeatureStore, dataset: Dataset, asked: list[Moment], catalogue: ItemTable, settings: TrainingSettings
+    store: FeatureStore,
+    dataset: Dataset,
+    asked: list[Moment],
+    catalogue: ItemTable,
+    settings: TrainingSettings,
+    *,
+    known: Encoder | None = None,
 ) -> Examples:
-    """Pairs from `asked`; an item's attributes are those of `catalogue`."""
+    """Requests of `asked`; an item's attributes and popularity are those of `catalogue`.
+
+    `known` is the encoder of the version to start from: it keeps what it was fitted with and only gains ids.
+    """
     user_ids = np.array([m.user_id for m in asked], object)
     moments_us = np.array([m.moment_us for m in asked], np.int64)
     table = features_at(store, "user_id", user_ids, moments_us, leave_out=SEEN)
     users = as_columns(table, [c for c in table.column_names if c not in ("user_id", "event_timestamp")])
-    request = np.repeat(np.arange(len(asked)), [len(m.items) for m in asked])
-    item_rows = np.array([catalogue.rows[item] for m in asked for item in m.items], np.int64)
-    met = np.unique(item_rows)
+    item_ids = np.array([item for m in asked for item in m.items], object)
     contexts = [m.context for m in asked]
-    encoder = fit_encoder(
-        dataset,
-        user_ids=user_ids,
-        users=users,
-        moments_us=moments_us,
-        contexts=contexts,
-        item_ids=catalogue.item_ids[met],
-        items=take(catalogue.columns, met),
-        settings=settings.encoder,
-        seed=settings.seed,
+    if known is None:
+        met = np.unique([catalogue.rows[item] for item in item_ids])
+        encoder = fit_encoder(
+            dataset,
+            user_ids=user_ids,
+            users=users,
+            moments_us=moments_us,
+            contexts=contexts,
+            item_ids=catalogue.item_ids[met],
+            items=take(catalogue.columns, met),
+            settings=settings.encoder,
+            seed=settings.seed,
+        )
+    else:
+        encoder = grown_encoder(known, user_ids, item_ids)
+    segments = encoder.segments.assign(user_features_at(encoder.plan, users, moments_us)).astype(np.int64)
+    requests = Requests(
+        queries=encoder.queries(user_ids, users, moments_us, contexts),
+        starts=np.concatenate([[0], np.cumsum([len(m.items) for m in asked])]).astype(np.int64),
+        positives=encoder.item_ids.encode(item_ids) - 1,
+        items=vocabulary_inputs(encoder, catalogue),
+        held_share=settings.tower.held_share,
     )
-    queries = encoder.queries(user_ids, users, moments_us, contexts)
-    items = encoder.item_inputs(catalogue.item_ids, catalogue.columns)
-    return Examples(queries=take(queries, request), items=take(items, item_rows), encoder=encoder)
+    return Examples(requests, encoder, segments)
+
+
+def vocabulary_inputs(encoder: Encoder, catalogue: ItemTable) -> Columns:
+    """Inputs of the item tower for the items of the encoder's vocabulary [m], in its order."""
+    rows = np.array([catalogue.rows[item] for item in encoder.item_ids.values], np.int64)
+    return encoder.item_inputs(catalogue.item_ids[rows], take(catalogue.columns, rows))

@@ -10,7 +10,8 @@ import tf2onnx
 from feature_repo.core.errors import BundleError
 from feature_repo.features.columns import Columns
 from training.retrieval.tensorflow_quiet import tf
-from training.retrieval.two_tower import Tower, embed
+from training.retrieval.towers import Tower
+from training.retrieval.two_tower import embed
 
 TOLERANCE = 1e-5  # largest difference of a coordinate of a unit vector
 OPSET = 17

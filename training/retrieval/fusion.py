@@ -45,9 +45,17 @@ def fuse(scores: Mapping[str, Array], allowed: Array, *, depth: int, total: int)
     return Candidates(query, chosen, ranks.argmin(axis=1), np.where(np.isfinite(values), values, np.nan), ranks)
 
 
+def score_feature(name: str) -> str:
+    return f"{name.replace('-', '_')}_score"
+
+
+def rank_feature(name: str) -> str:
+    return f"{name.replace('-', '_')}_rank"
+
+
 def retrieval_features(names: Sequence[str]) -> tuple[str, ...]:
     """Names of the columns that `as_columns` gives, in its order."""
-    return tuple(f"{name}_{kind}" for name in names for kind in ("score", "rank"))
+    return tuple(feature(name) for name in names for feature in (score_feature, rank_feature))
 
 
 def as_columns(names: Sequence[str], found: Candidates) -> dict[str, Array]:

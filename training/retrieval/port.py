@@ -53,7 +53,8 @@ class Log:
 class Queries:
     """q requests.
 
-    `met` [q, i] is 1.0 where the user met an item of the vocabulary before; `history` [q, h] rows of the catalogue
+    `met` [q, i] is how much it counts that the user met an item of the vocabulary before: 1.0, or less for what was
+    met long ago, where there is time; `history` [q, h] rows of the catalogue
     of the last items met, newest last, -1 before the first, `history_us` [q, h] when; `segments` [q], -1 where unknown;
     `users` the raw user features [q], which a retriever on features reads.
     """

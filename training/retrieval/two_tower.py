@@ -1,9 +1,8 @@
 """The two-tower retriever, trained with TensorFlow Recommenders.
 
-Query tower: user id, attributes, activity, the last items met, hour and weekday. Item tower: item id, attributes.
-Both end in a unit vector; their cosine, divided by the temperature, is the logit of a softmax over the items of the
-batch. Popular items are in a batch more often than their share of true negatives, so log p(item) is subtracted from
-each logit (Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019).
+Both towers end in a unit vector; their cosine, divided by the temperature, is the logit of a softmax over candidates.
+The query tower runs once a request, whatever the number of its positives. A catalogue of at most `exact_items` is a
+candidate as a whole, at every step; of a larger one the candidates are sampled (`softmax.py`).
 """
 
 from collections.abc import Callable
@@ -11,156 +10,148 @@ from typing import Any
 
 import numpy as np
 
+from feature_repo.core.errors import DatasetError
 from feature_repo.features.columns import Columns
-from training.encoder import TOWER_HISTORY, Encoder
+from training.encoder import Encoder
+from training.retrieval import softmax
+from training.retrieval.batches import batches
+from training.retrieval.frequency import StreamingFrequency
+from training.retrieval.hidden import hide_items, hide_queries
+from training.retrieval.stopping import BestEpoch, HardNegatives
 from training.retrieval.tensorflow_quiet import tf, tfrs
+from training.retrieval.towers import ItemTower, QueryTower, Sizes, Tower
+from training.retrieval.training_sets import TrainingSet
 from training.settings import TwoTowerSettings
 
 Array = np.ndarray[Any, Any]
 
-
-class Tower(tf.keras.Model):  # type: ignore[misc]
-    """Embeds indexes, joins them with numbers, and ends in a unit vector [batch, dimension]."""
-
-    def __init__(self, settings: TwoTowerSettings, categories: list[int], name: str) -> None:
-        super().__init__(name=name)
-        self.category_embeddings = [tf.keras.layers.Embedding(size, 8) for size in categories]
-        self.hidden = tf.keras.layers.Dense(settings.hidden, activation="relu")
-        self.output_layer = tf.keras.layers.Dense(settings.dimension)
-
-    def attributes(self, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        """`categories` [batch, c], `flags` [batch, v], `numbers` [batch, m], `text` [batch, t], where they are."""
-        embedded = [e(inputs["categories"][:, at]) for at, e in enumerate(self.category_embeddings)]
-        return [*embedded, *(inputs[name] for name in ("flags", "numbers", "text") if name in inputs)]
-
-    def finish(self, parts: list[tf.Tensor], residual: tf.Tensor) -> tf.Tensor:
-        """A hidden layer over `parts`, added to `residual` [batch, dimension], normalised."""
-        joined = self.output_layer(self.hidden(tf.concat(parts, axis=1)))
-        return tf.math.l2_normalize(joined + residual, axis=1)
-
-
-class ItemTower(Tower):
-    """Item id and attributes to a unit vector."""
-
-    def __init__(self, settings: TwoTowerSettings, items: int, categories: list[int]) -> None:
-        super().__init__(settings, categories, "item_tower")
-        self.items = tf.keras.layers.Embedding(items, settings.dimension)
-
-    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """inputs["item_id"] [batch] and attributes -> [batch, dimension]"""
-        item = self.items(inputs["item_id"])
-        return self.finish([item, *self.attributes(inputs)], item)
-
-
-class QueryTower(Tower):
-    """User id, attributes, activity, history and time to a unit vector; shares the item tower's id embeddings."""
-
-    def __init__(
-        self,
-        settings: TwoTowerSettings,
-        users: int,
-        categories: list[int],
-        contexts: list[int],
-        items: tf.keras.layers.Embedding,
-    ) -> None:
-        super().__init__(settings, categories, "query_tower")
-        self.items = items
-        self.users = tf.keras.layers.Embedding(users, 16)
-        self.hours = tf.keras.layers.Embedding(24, 4)
-        self.weekdays = tf.keras.layers.Embedding(7, 4)
-        self.context_embeddings = [tf.keras.layers.Embedding(size, 4) for size in contexts]
-        self.recency = self.add_weight(name="recency", shape=(TOWER_HISTORY,), initializer="zeros")
-
-    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """inputs as `Encoder.queries` gives them -> [batch, dimension]"""
-        history = self.pool(inputs["history"])
-        parts = [
-            history,
-            self.users(inputs["user_id"]),
-            self.hours(inputs["hour"]),
-            self.weekdays(inputs["weekday"]),
-            inputs["activity"],
-            *(embedding(inputs["context"][:, at]) for at, embedding in enumerate(self.context_embeddings)),
-            *self.attributes(inputs),
-        ]
-        return self.finish(parts, history)
-
-    def pool(self, history: tf.Tensor) -> tf.Tensor:
-        """[batch, TOWER_HISTORY] indexes, newest last, 0 is none -> mean of embeddings weighted by learned recency."""
-        there = tf.cast(history > 0, tf.float32)
-        weights = tf.exp(self.recency) * there
-        weights /= tf.reduce_sum(weights, axis=1, keepdims=True) + 1e-6
-        return tf.reduce_sum(self.items(history) * weights[:, :, None], axis=1)
+EMBED_ROWS = 4096
+FREQUENCY_RATE = 0.05  # of the streaming estimates; the mean of about twenty gaps
+MOST_BUCKETS = 1 << 20  # a hash array of a larger catalogue has collisions
 
 
 class TwoTower(tfrs.Model):  # type: ignore[misc]
-    """Both towers under an in-batch softmax with logQ correction; other hits of the batch are no negatives."""
+    """Both towers under a softmax over candidates, with ids and histories hidden at random."""
 
     def __init__(self, query_tower: QueryTower, item_tower: ItemTower, settings: TwoTowerSettings) -> None:
         super().__init__()
         self.query_tower = query_tower
         self.item_tower = item_tower
-        self.id_dropout = settings.id_dropout
-        self.task = tfrs.tasks.Retrieval(metrics=None, remove_accidental_hits=True, temperature=settings.temperature)
+        self.settings = settings
 
-    def compute_loss(self, batch: dict[str, dict[str, tf.Tensor]], training: bool = False) -> tf.Tensor:
-        query, item = batch["query"], batch["item"]
-        if training:
-            kept = tf.random.uniform(tf.shape(query["user_id"])) >= self.id_dropout
-            query = {**query, "user_id": tf.where(kept, query["user_id"], 0)}
-        return self.task(
-            self.query_tower(query),
-            self.item_tower(item),
-            candidate_sampling_probability=batch["sampling"]["probability"],
-            candidate_ids=item["item_id"],
-            compute_metrics=False,
-        )
+    def learn_over(self, items: Columns, requests: int) -> None:
+        """The catalogue [m] that positives point to, and room for hard negatives of `requests`."""
+        self.catalogue = {name: tf.constant(values) for name, values in items.items()}
+        self.size = len(items["item_id"])
+        self.exact = self.size <= self.settings.exact_items
+        if not self.exact:
+            buckets = min(self.size, MOST_BUCKETS)
+            gap = max(self.size / self.settings.batch_size, 1.0)
+            self.frequency = StreamingFrequency(buckets, rate=FREQUENCY_RATE, gap=gap)
+            hard = (requests, self.settings.hard_negatives)
+            self.hard = tf.Variable(tf.fill(hard, tf.constant(softmax.NOT_THERE, tf.int64)), trainable=False)
+
+    def compute_loss(self, batch: dict[str, Any], training: bool = False) -> tf.Tensor:
+        """One batch as a `TrainingSet` gives it."""
+        query = hide_queries(batch["query"], self.settings) if training else batch["query"]
+        embedded = self.query_tower(query)
+        candidates = self.candidates(batch)
+        items = {name: tf.gather(values, candidates) for name, values in self.catalogue.items()}
+        items = hide_items(items, self.settings) if training else items
+        logits = tf.matmul(embedded, self.item_tower(items), transpose_b=True) / self.settings.temperature
+        if not self.exact:
+            met = self.frequency.probability(candidates)
+            logits = softmax.corrected(logits, softmax.inclusion(met, self.settings.uniform_negatives, self.size))
+        place = softmax.places(candidates, self.size)
+        columns = tf.gather(place, batch["item"])
+        rows, spared = batch["row"], columns
+        if self.settings.spare_met:
+            # What was met is read before anything is hidden: a hidden item is no negative either.
+            met_rows, met_items = met_pairs(batch["query"])
+            rows = tf.concat([rows, met_rows], axis=0)
+            spared = tf.concat([columns, tf.gather(place, met_items)], axis=0)
+        negatives = softmax.without(logits, rows, spared)
+        return softmax.softmax_loss(logits, negatives, batch["row"], columns)
+
+    def candidates(self, batch: dict[str, Any]) -> tf.Tensor:
+        """Distinct catalogue rows [c] that the positives of a batch are told from."""
+        if self.exact:
+            return tf.range(self.size, dtype=tf.int64)
+        positives, _ = tf.unique(batch["item"])
+        self.frequency.update(positives)
+        drawn = tf.random.uniform((self.settings.uniform_negatives,), 0, self.size, tf.int64)
+        hard = tf.reshape(tf.gather(self.hard, batch["request"]), [-1])
+        found, _ = tf.unique(tf.concat([positives, drawn, tf.boolean_mask(hard, hard >= 0)], axis=0))
+        return found
+
+
+def met_pairs(query: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Row of the batch and catalogue row of everything met [n]."""
+    if "bag_item" in query:
+        return query["bag_row"], query["bag_item"] - 1
+    pairs = tf.where(query["history"] > 0)
+    return pairs[:, 0], tf.gather_nd(query["history"], pairs) - 1
 
 
 def build(encoder: Encoder, settings: TwoTowerSettings) -> TwoTower:
     """An untrained model whose tables have the sizes of the encoder's vocabularies."""
-    item_tower = ItemTower(settings, len(encoder.item_ids), [len(v) for v in encoder.items.categorical.values()])
-    query_tower = QueryTower(
+    return build_towers(
+        Sizes(
+            users=len(encoder.user_ids),
+            items=len(encoder.item_ids),
+            user_categories=tuple(len(v) for v in encoder.users.categorical.values()),
+            item_categories=tuple(len(v) for v in encoder.items.categorical.values()),
+            contexts=tuple(len(v) for v in encoder.contexts.values()),
+        ),
         settings,
-        len(encoder.user_ids),
-        [len(v) for v in encoder.users.categorical.values()],
-        [len(v) for v in encoder.contexts.values()],
-        item_tower.items,
     )
-    return TwoTower(query_tower, item_tower, settings)
+
+
+def build_towers(sizes: Sizes, settings: TwoTowerSettings) -> TwoTower:
+    item_tower = ItemTower(settings, sizes)
+    return TwoTower(QueryTower(settings, sizes, item_tower.items), item_tower, settings)
 
 
 def train(
     model: TwoTower,
-    queries: Columns,
-    items: Columns,
+    examples: TrainingSet,
     *,
     settings: TwoTowerSettings,
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
-) -> None:
-    """Fit on n positive pairs: `queries` and `items` hold the towers' inputs, row by row."""
+) -> float | None:
+    """Fit on `examples`; the model ends with the weights of the epoch of the best NDCG on what they hold out.
+
+    `on_epoch` gets the number of the epoch from 0 on, with `loss` and, where something is held out, `validation_ndcg`.
+    Returns the best NDCG. The same examples, settings and seed give the same weights.
+    """
+    if len(examples) == 0:
+        raise DatasetError("the towers learn from requests with a positive; got none")
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    ids = items["item_id"]
-    probability = (np.bincount(ids) / len(ids))[ids].astype(np.float32)
-    columns = {"query": queries, "item": items, "sampling": {"probability": probability}}
-    tensors = tf.nest.map_structure(tf.constant, columns)
-    # Shuffled row numbers, then one gather a batch: row by row the pipeline would cost more than the training.
-    rows = tf.data.Dataset.range(len(ids)).shuffle(len(ids), seed=seed)
-    batches = rows.batch(settings.batch_size, drop_remainder=len(ids) > settings.batch_size).map(
-        lambda chosen: tf.nest.map_structure(lambda column: tf.gather(column, chosen), tensors)
-    )
-    model.compile(optimizer=tf.keras.optimizers.Adam(settings.learning_rate))
+    model.learn_over(examples.items, len(examples))
+    steps = -(-len(examples) // settings.batch_size)
+    rate = tf.keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs, alpha=0.02)
+    # Keras' older optimiser is one fused operation a table; its newer one is a dozen.
+    model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
+    best = BestEpoch(examples, settings)
     report = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch, dict(logs)))
-    model.fit(batches.prefetch(2), epochs=settings.epochs, verbose=0, callbacks=[report])
+    hard = [] if model.exact or not settings.hard_negatives else [HardNegatives(examples, settings)]
+    model.fit(
+        batches(examples, settings, seed),
+        epochs=settings.epochs,
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[*hard, best, report],
+    )
+    return best.score
 
 
-def embed(tower: Tower, inputs: Columns, batch_size: int = 4096) -> Array:
+def embed(tower: Tower, inputs: Columns, batch_size: int = EMBED_ROWS) -> Array:
     """Unit vectors [n, dimension] of n rows of inputs."""
     rows = len(next(iter(inputs.values())))
     parts = [
         tower({name: values[at : at + batch_size] for name, values in inputs.items()}).numpy()
-        for at in range(0, rows, batch_size)
+        for at in range(0, max(rows, 1), batch_size)
     ]
     return np.concatenate(parts)

@@ -1,0 +1,92 @@
+"""Next item: what users met soon after, or soon before, the items that this user met last.
+
+Sequential rules (Ludewig and Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018): an item k
+that follows j by d moments of the same user counts 1 / d, an item that came d moments before it `backward` / d, and
+one of the same moment 1; the counts of j are divided by their sum plus `shrinkage`. What was met lately counts most:
+half as much for every `half_life` moments that came after it.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from scipy import sparse
+
+from training.retrieval.port import Array, Catalogue, Log, Queries, spread
+from training.retrieval.sparse_top import ItemWeights, largest_of_rows
+from training.settings import NextItemSettings, SparseTopSettings
+
+
+class NextItem:
+    name = "next-item"
+    servable = True
+
+    def __init__(self, settings: NextItemSettings, sparse: SparseTopSettings) -> None:
+        self._settings = settings
+        self._top_n = sparse.top_n
+        self._weights: ItemWeights
+
+    def fit(self, log: Log, *, seed: int) -> Self:  # noqa: ARG002 - counting has nothing to draw
+        sources, targets = pairs_of_moments(log, self._settings.window, self._settings.backward)
+        by_source = sparse.csr_array(sources.T)
+
+        def shares(rows: slice) -> sparse.csr_array:
+            return _shares(sparse.csr_array(by_source[rows] @ targets), rows.start, self._settings.shrinkage)
+
+        self._weights = ItemWeights(largest_of_rows(len(log.item_ids), shares, self._top_n))
+        return self
+
+    def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
+        return spread(self._weights.scores(self._last(queries, catalogue)), catalogue)
+
+    def arrays(self) -> dict[str, Array]:
+        return self._weights.arrays()
+
+    def restore(self, arrays: Mapping[str, Array]) -> Self:
+        self._weights = ItemWeights.restore(arrays)
+        return self
+
+    def _last(self, queries: Queries, catalogue: Catalogue) -> sparse.csr_array:
+        """The last items of each history as rows of the vocabulary, weighted by recency, [q, i]."""
+        history = queries.history[:, -self._settings.last_items :]
+        times = queries.history_us[:, -self._settings.last_items :]
+        later = np.zeros(history.shape, np.int64)  # moments after that of each item
+        later[:, :-1] = np.cumsum((times[:, 1:] != times[:, :-1])[:, ::-1], axis=1)[:, ::-1]
+        rows = np.where(history >= 0, catalogue.known[history], -1) if len(catalogue.known) else history
+        query, place = np.nonzero(rows >= 0)
+        weights = (0.5 ** (later[query, place] / self._settings.half_life)).astype(np.float32)
+        shape = (len(queries), self._weights.matrix.shape[0])
+        return sparse.csr_array((weights, (query, rows[query, place])), shape=shape)
+
+
+def pairs_of_moments(log: Log, window: int, backward: float) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Pairs of moments of one user that are up to `window` apart: items of the first, and of the second with what they
+    count, [pairs, i] each. A moment makes a pair with itself, too."""
+    order = np.lexsort((log.moments_us, log.users))
+    users, times, items = log.users[order], log.moments_us[order], log.items[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (users[1:] != users[:-1]) | (times[1:] != times[:-1])
+    moments, of_moment = np.cumsum(begins) - 1, users[begins]
+    ones = np.ones(len(order), np.float32)
+    met = sparse.csr_array((ones, (moments, items)), shape=(len(of_moment), len(log.item_ids)))
+    here = np.arange(len(of_moment))
+    first, second, counts = [here], [here], [np.ones(len(here))]
+    for distance in range(1, window + 1):
+        earlier = np.flatnonzero(of_moment[:-distance] == of_moment[distance:])
+        first += [earlier, earlier + distance]
+        second += [earlier + distance, earlier]
+        counts += [np.full(len(earlier), 1 / distance), np.full(len(earlier), backward / distance)]
+    weights = sparse.diags_array(np.concatenate(counts).astype(np.float32))
+    return sparse.csr_array(met[np.concatenate(first)]), sparse.csr_array(weights @ met[np.concatenate(second)])
+
+
+def _shares(counts: sparse.csr_array, first: int, shrinkage: float) -> sparse.csr_array:
+    """Counts [b, i] of the items from `first` on, without that of each with itself, over their sum plus `shrinkage`."""
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    others = np.where(counts.indices == rows + first, 0.0, counts.data)
+    sums = np.bincount(rows, others, minlength=counts.shape[0]) + shrinkage
+    shares = np.divide(others, sums[rows], out=np.zeros_like(others), where=others > 0)
+    parts = (shares.astype(np.float32), counts.indices, counts.indptr)
+    found = sparse.csr_array(parts, shape=counts.shape)
+    found.eliminate_zeros()
+    return found

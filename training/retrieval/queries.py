@@ -1,0 +1,62 @@
+"""Requests with raw user features as the queries of retrievers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from feature_repo.features.columns import Columns
+from feature_repo.store.item_table import ItemTable
+from training.retrieval.port import Queries
+
+Array = np.ndarray[Any, Any]
+
+
+def queries_of(
+    user_ids: Array,
+    users: Columns,
+    moments_us: Array,
+    contexts: Sequence[Mapping[str, str]],
+    *,
+    segments: Array,
+    table: ItemTable,
+    known: Array,
+    vocabulary: int,
+    half_life: float,
+) -> Queries:
+    """q queries from raw user columns; `known` [m] is the row in the vocabulary of each of the table's items.
+
+    What was met counts half as much for every `half_life` items that were met after it.
+    """
+    items = users["history_items"]
+    rows = np.fromiter((table.rows.get(item, -1) for item in items.ravel()), np.int64, items.size).reshape(items.shape)
+    # Lists are padded at their end; positions of a history count from its newest item.
+    lengths = (items != None).sum(axis=1)  # noqa: E711 - an elementwise comparison
+    shift = np.arange(items.shape[1]) - (items.shape[1] - lengths)[:, None]
+    history = np.where(shift >= 0, np.take_along_axis(rows, np.maximum(shift, 0), axis=1), -1)
+    history_us = np.where(shift >= 0, np.take_along_axis(users["history_times"], np.maximum(shift, 0), axis=1), 0)
+    return Queries(
+        user_ids=user_ids,
+        moments_us=moments_us,
+        met=_bag(history, known, vocabulary, half_life),
+        history=history,
+        history_us=history_us,
+        contexts=contexts,
+        segments=segments,
+        users=users,
+    )
+
+
+def _bag(history: Array, known: Array, vocabulary: int, half_life: float) -> sparse.csr_array:
+    weights = 0.5 ** (np.arange(history.shape[1])[::-1] / half_life)
+    query, place = np.nonzero((history >= 0) & (known[history] >= 0))
+    columns = known[history[query, place]]
+    # The newest meeting counts where an item was met more than once: the last of its places.
+    ordered = np.lexsort((place, columns, query))
+    newest = np.ones(len(ordered), bool)
+    newest[:-1] = (np.diff(query[ordered]) != 0) | (np.diff(columns[ordered]) != 0)
+    kept = ordered[newest]
+    starts = np.searchsorted(query[kept], np.arange(len(history) + 1))
+    values = weights[place[kept]].astype(np.float32)
+    return sparse.csr_array((values, columns[kept], starts), shape=(len(history), vocabulary))

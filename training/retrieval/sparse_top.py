@@ -1,0 +1,111 @@
+"""Weights from met items to items: whole where the vocabulary is small, the largest of each row beyond that.
+
+Every sum over a bag of met items that is exactly 0 has no summand: nothing that was met says anything of the item.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+
+from training.retrieval.port import NOTHING
+from training.settings import SparseTopSettings
+
+Array = np.ndarray[Any, Any]
+
+BLOCK_ROWS = 2_048  # rows of an item-item product that are in memory at once
+
+
+@dataclass(frozen=True)
+class ItemWeights:
+    """`matrix` [i, i], float32: row j holds what item j, once met, says of the others."""
+
+    matrix: Array | sparse.csr_array
+
+    def scores(self, bags: sparse.csr_array) -> Array:
+        """Weighted sums over `bags` [q, i], float32 [q, i]; NOTHING where there is no summand."""
+        if isinstance(self.matrix, np.ndarray):
+            return nothing_at_zero(bags @ self.matrix)
+        return nothing_at_zero((narrow(bags) @ self.matrix).toarray())
+
+    def arrays(self) -> dict[str, Array]:
+        if isinstance(self.matrix, np.ndarray):
+            return {"weights": self.matrix}
+        return csr_arrays("weights", self.matrix)
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, Array]) -> Self:
+        if "weights" in arrays:
+            return cls(arrays["weights"])
+        items = len(arrays["weights_indptr"]) - 1
+        return cls(csr_restored("weights", arrays, columns=items))
+
+
+def narrow(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The same with 32-bit indices, as all that is kept has: a product of two kinds of indices first copies one."""
+    indices, starts = (part.astype(np.int32, copy=False) for part in (matrix.indices, matrix.indptr))
+    return sparse.csr_array((matrix.data, indices, starts), shape=matrix.shape)
+
+
+def nothing_at_zero(scores: Array) -> Array:
+    """The same scores, float32, with NOTHING in the place of 0."""
+    found = scores.astype(np.float32, copy=False)
+    found[found == 0] = NOTHING
+    return found
+
+
+def compact(weights: Array, settings: SparseTopSettings) -> ItemWeights:
+    """Dense `weights` [i, i] as they are kept: whole up to `dense_items`, beyond that the top of each row."""
+    if len(weights) <= settings.dense_items:
+        return ItemWeights(weights.astype(np.float32, copy=False))
+    return ItemWeights(cut(weights, settings))
+
+
+def cut(weights: Array, settings: SparseTopSettings) -> sparse.csr_array:
+    """The top of each row of dense `weights` [i, i]."""
+    return largest_of_rows(len(weights), lambda rows: sparse.csr_array(weights[rows]), settings.top_n)
+
+
+def largest_of_rows(count: int, block: Callable[[slice], sparse.csr_array], top_n: int) -> sparse.csr_array:
+    """The `top_n` values of each of `count` rows that are largest by size; `block(rows)` gives whole rows [b, columns].
+
+    One block of rows is in memory at a time. Of equal values at the border those of the lower columns stay.
+    """
+    starts = range(0, max(count, 1), BLOCK_ROWS)
+    kept = [_largest(block(slice(at, min(at + BLOCK_ROWS, count))), top_n) for at in starts]
+    return sparse.csr_array(sparse.vstack(kept, format="csr")) if len(kept) > 1 else kept[0]
+
+
+def _largest(rows: sparse.csr_array, top_n: int) -> sparse.csr_array:
+    rows.sort_indices()
+    kept = [
+        at + _places(np.abs(rows.data[at:end]), top_n)
+        for at, end in zip(rows.indptr[:-1], rows.indptr[1:], strict=True)
+    ]
+    places = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+    starts = np.cumsum([0, *map(len, kept)])
+    data = rows.data[places].astype(np.float32)
+    return sparse.csr_array((data, rows.indices[places].astype(np.int32), starts.astype(np.int32)), shape=rows.shape)
+
+
+def _places(sizes: Array, count: int) -> Array:
+    """Places of the `count` largest sizes, in order of place; none of size 0."""
+    if len(sizes) <= count:
+        return np.flatnonzero(sizes)
+    border = np.partition(sizes, len(sizes) - count)[len(sizes) - count]
+    above = np.flatnonzero(sizes > border)
+    ties = np.flatnonzero((sizes == border) & (sizes > 0))[: count - len(above)]
+    return np.sort(np.concatenate([above, ties]))
+
+
+def csr_arrays(name: str, matrix: sparse.csr_array) -> dict[str, Array]:
+    """The parts of a CSR matrix as named arrays."""
+    return {f"{name}_{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
+
+
+def csr_restored(name: str, arrays: Mapping[str, Array], *, columns: int) -> sparse.csr_array:
+    """The inverse of `csr_arrays` for a matrix of so many columns."""
+    parts = tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
+    return narrow(sparse.csr_array(parts, shape=(len(parts[2]) - 1, columns)))
