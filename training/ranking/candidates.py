@@ -1,7 +1,8 @@
 """The ranker's training set: candidates as they would have been retrieved, features as they were then."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ from feast import FeatureStore
 
 from feature_repo.features.columns import Columns, as_columns, take
 from feature_repo.store.historical import features_at
+from training.bundle import Bundle
 from training.encoder import Encoder
-from training.ranker_features import RETRIEVAL_FEATURES, CandidateRows, Requests, attribute_matrix, feature_matrix
+from training.ranker_features import CandidateRows, Requests, attribute_matrix, feature_matrix
+from training.ranking.relevance import answers
 from training.recommender import Recommender
 from training.replay import ItemTimeline, Moment, user_rows
 from training.retrieval.examples import SEEN
-from training.slate import Request
+from training.slate import Candidates, Request
 
 Array = np.ndarray[Any, Any]
 
@@ -23,45 +26,85 @@ REQUESTS_AT_ONCE = 300  # bounds the memory of the padded buckets
 
 @dataclass(frozen=True)
 class RankerRows:
-    """n candidates of r requests: matrix [n, f], relevance [n] (1: the user went on to it), request [n]."""
+    """n candidates of r requests, request by request, best fused first.
+
+    matrix [n, f], `answered` [n, t] which of the `event_types` the user went on to it with, request [n], item_ids [n],
+    and the champion's scores [n] where it was asked.
+    """
 
     matrix: Array
-    relevance: Array
+    answered: Array
+    event_types: tuple[str, ...]
     request: Array
     item_ids: Array
     asked: list[Moment]
+    champion: Array | None = None
+
+    @cached_property
+    def relevance(self) -> Array:
+        """1.0 where the user went on to it [n]."""
+        return np.asarray(self.answered.any(axis=1), np.float32)
 
     def of(self, requests: Array) -> "RankerRows":
         """Only the rows of the numbered requests."""
-        kept = np.isin(self.request, requests)
-        return RankerRows(self.matrix[kept], self.relevance[kept], self.request[kept], self.item_ids[kept], self.asked)
+        return self._take(np.flatnonzero(np.isin(self.request, requests)))
 
-    def with_positive(self) -> "RankerRows":
-        """Without requests whose candidates hold no relevant item: they say nothing about order."""
-        return self.of(np.unique(self.request[self.relevance > 0]))
+    def first(self, count: int) -> "RankerRows":
+        """Only the `count` first candidates of each request."""
+        place = np.arange(len(self.request)) - np.searchsorted(self.request, self.request)
+        return self._take(np.flatnonzero(place < count))
+
+    def _take(self, rows: Array) -> "RankerRows":
+        champion = None if self.champion is None else self.champion[rows]
+        return replace(
+            self,
+            matrix=self.matrix[rows],
+            answered=self.answered[rows],
+            request=self.request[rows],
+            item_ids=self.item_ids[rows],
+            champion=champion,
+        )
 
 
 def ranker_rows(
     store: FeatureStore,
-    encoder: Encoder,
+    bundle: Bundle,
     recommender: Recommender,
     timeline: ItemTimeline,
     asked: list[Moment],
     on_request: Callable[[], None],
+    *,
+    event_types: tuple[str, ...],
+    teacher: Recommender | None = None,
 ) -> RankerRows:
     """Retrieve candidates moment by moment, then join their features at those moments from the offline store."""
-    parts, scores = [], []
+    parts, retrieval, taught = [], [], []
     for number, (moment, user) in enumerate(zip(asked, user_rows(store, asked), strict=True)):
-        recommender.items_changed(timeline.advance(moment.moment_us))
-        retrieved = recommender.retrieve(Request(moment.user_id, moment.time, context=moment.context), user)
-        ids = timeline.table.item_ids[retrieved.rows]
-        parts.append((np.full(len(ids), number), ids, np.isin(ids, np.array(moment.items, object))))
-        scores.append(retrieved.retrieval)
+        changed = timeline.advance(moment.moment_us)
+        recommender.items_changed(changed)
+        request = Request(moment.user_id, moment.time, context=moment.context)
+        found = recommender.retrieve(request, user)
+        ids = timeline.table.item_ids[found.rows]
+        parts.append((np.full(len(ids), number), ids))
+        retrieval.append(found.retrieval)
+        if teacher:
+            teacher.items_changed(changed)
+            taught.append(_taught(teacher.recommend(request, user).candidates, ids))
         on_request()
-    request, item_ids, relevant = (np.concatenate(column) for column in zip(*parts, strict=True))
-    retrieval = {name: np.concatenate([s[name] for s in scores]) for name in RETRIEVAL_FEATURES}
-    matrix = _matrix(store, encoder, asked, request, item_ids, retrieval)
-    return RankerRows(matrix, relevant.astype(np.float32), request, item_ids, asked)
+    numbers, item_ids = (np.concatenate(column) for column in zip(*parts, strict=True))
+    columns = {name: np.concatenate([found[name] for found in retrieval]) for name in retrieval[0]}
+    matrix = _matrix(store, bundle.encoder, asked, numbers, item_ids, columns)
+    events = [(n, item, kind) for n, m in enumerate(asked) for item, kind in zip(m.items, m.event_types, strict=True)]
+    answered = answers(numbers, item_ids, events, event_types)
+    champion = np.concatenate(taught) if teacher else None
+    return RankerRows(matrix, answered, event_types, numbers, item_ids, asked, champion)
+
+
+def _taught(champion: Candidates, item_ids: Array) -> Array:
+    """The champion's scores of `item_ids` [c]; what is no candidate of its own is below all of those."""
+    known = dict(zip(champion.item_ids.tolist(), champion.scores.tolist(), strict=True))
+    lowest = min(known.values(), default=0.0) - 1.0
+    return np.array([known.get(item, lowest) for item in item_ids], np.float32)
 
 
 def _matrix(
