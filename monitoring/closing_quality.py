@@ -11,8 +11,9 @@ from rich.text import Text
 
 from monitoring.drift_table import verdict_lines
 
-METRICS = {"ndcg@10": "NDCG@10", "recall@10": "Recall@10", "mrr": "MRR", "coverage": "coverage"}
-MODELS = ("popular", "two-tower", "two-stage")
+METRICS = {"ndcg@10": "NDCG@10", "recall@10": "Recall@10", "mrr@10": "MRR@10", "coverage": "coverage"}
+POPULAR = "popular-30d"
+MODELS = (POPULAR, "two-tower", "two-stage")
 
 
 def data_part(data: Mapping[str, Any]) -> tuple[RenderableType, ...]:
@@ -45,8 +46,8 @@ def _rows(evaluation: Mapping[str, Any], measured: Mapping[tuple[str, str, str],
     """Model, version and label of each row: popularity once, since every version counts it alike, then by version."""
     champion = str(evaluation["champion"])
     found = dict.fromkeys([*((model, champion) for model in MODELS), *((model, v) for model, v, _ in measured)])
-    pairs = [(model, version) for model, version in found if model != "popular" or version == champion]
-    return [(model, v, model if model == "popular" else f"{model} v{v}") for model, v in pairs]
+    pairs = [(model, version) for model, version in found if model != POPULAR or version == champion]
+    return [(model, v, model if model == POPULAR else f"{model} v{v}") for model, v in pairs]
 
 
 def _minute(moment: str) -> str:

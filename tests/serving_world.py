@@ -24,9 +24,10 @@ from training.bundle import seal
 from training.encoder import TOWER_HISTORY, AttributeEncoder, Encoder
 from training.ranker_features import feature_names
 from training.segments import BEHAVIOUR, Segments
-from training.settings import CandidateSettings
+from training.settings import BaselineSettings, CandidateSettings, IndexSettings
 from training.vocabulary import vocabulary
 
+RETRIEVERS = ("two-tower", "popular-30d")
 USERS, ITEMS, EVENTS, DIMENSION = 20, 40, 400, 8
 DATASET = """
 name: tiny
@@ -82,13 +83,17 @@ def write_bundle(folder: Path) -> None:
         contexts={},
         segments=Segments(np.zeros(len(BEHAVIOUR)), np.ones(len(BEHAVIOUR)), np.zeros((1, len(BEHAVIOUR)))),
     )
-    names = feature_names(encoder)
+    names = feature_names(encoder, RETRIEVERS)
     rng = np.random.default_rng(7)
     item_table = unit_rows(rng.normal(size=(len(encoder.item_ids), DIMENSION)))
     query_table = unit_rows(rng.normal(size=(len(encoder.user_ids), DIMENSION)))
     onnx.save(query_tower(query_table), folder / "query_tower.onnx")
     onnx.save(
-        table_lookup("item_id", item_table, {"item_id": ([None], TensorProto.INT64)}),
+        table_lookup(
+            "item_id",
+            item_table,
+            {"item_id": ([None], TensorProto.INT64), "popularity": ([None, 1], TensorProto.FLOAT)},
+        ),
         folder / "item_tower.onnx",
     )
     np.save(folder / "index.npy", item_table[1:])
@@ -114,8 +119,10 @@ def facts(names: tuple[str, ...]) -> dict[str, object]:
         "item_features": {n: k for n, k in state.items() if n in of_items} | {"title": "string"},
         "item_attributes": ("title",),
         "ranker_features": names,
-        "retrievers": ("two-tower", "popular"),
-        "candidates": CandidateSettings(total=20, two_tower=15, popular_window_days=30),
+        "retrievers": RETRIEVERS,
+        "candidates": CandidateSettings(total=20, depth=15, retrievers=RETRIEVERS[1:]),
+        "retriever_settings": BaselineSettings(),
+        "index": IndexSettings(),
         "metrics": {},
     }
 

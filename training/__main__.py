@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,22 +29,37 @@ def train(
             "ISO 8601 with a zone, or `auto`: champion for the first version, challenger after it.",
         ),
     ] = "auto",
+    settings_file: Annotated[
+        Path | None,
+        typer.Option("--settings", envvar="SETTINGS", help="A JSON file of settings, as `search` writes one."),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            envvar="START_FROM",
+            help="A version number or an alias: its towers go on with the days since its window, and the ranker "
+            "learns from those days. Without it all is learnt anew.",
+        ),
+    ] = None,
 ) -> None:
     """Train towers and ranker, log the run to MLflow, register the bundle."""
     from feature_repo.store.open import quiet_feast
     from training import registry
     from training.runs import run_key, train_and_register
+    from training.search.settings_file import load_settings
     from training.settings import TrainingSettings
 
-    workspace, settings = Workspace.from_env(), TrainingSettings()
+    workspace = Workspace.from_env()
+    settings = load_settings(settings_file) if settings_file else TrainingSettings()
     quiet_feast()
     end = _window_end(window, workspace)
-    found = registry.version_with_key(workspace, run_key(workspace, settings, end))
+    start = registry.aliases(workspace).get(start_from, start_from) if start_from else None
+    found = registry.version_with_key(workspace, run_key(workspace, settings, end, start))
     if found:
         console.print(f"version {found} is up to date: same data, window and settings")
         return
     with _progress() as (progress, history):
-        version = train_and_register(workspace, settings, end=end, progress=progress, history=history)
+        version = train_and_register(workspace, settings, end=end, progress=progress, history=history, start_from=start)
     _show_aliases(workspace, f"version {version}, trained on events before {end.isoformat()}")
 
 
@@ -123,6 +139,32 @@ def fetch(
     typer.echo(number)
 
 
+@app.command()
+def search(
+    minutes: Annotated[float, typer.Option(help="Start no trial after this time, and stop the one that runs.")] = 30,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.")] = 20,
+    window: Annotated[str, typer.Option(envvar="WINDOW", help="As in train.")] = "auto",
+) -> None:
+    """Search the settings of both stages on the window's own validation requests; goes on where it was stopped."""
+    from feature_repo.store.open import quiet_feast
+    from training.search.run import run_search
+    from training.search.search import Budget
+    from training.settings import TrainingSettings
+
+    workspace = Workspace.from_env()
+    quiet_feast()
+    with _bars() as bars:
+        bars.stage("trials", trials)
+        report = run_search(
+            workspace,
+            TrainingSettings(),
+            end=_window_end(window, workspace),
+            budget=Budget(trials, minutes * 60),
+            on_trial=lambda _tried: bars.advance(),
+        )
+    _show_search(report)
+
+
 def _window_end(window: str, workspace: Workspace) -> datetime:
     from feature_repo.dataset.split import load_split, parse_moment
     from training import registry
@@ -174,7 +216,7 @@ def _progress() -> Iterator[tuple["TrainingProgress", dict[str, list[tuple[int, 
 
 
 def _show_metrics(report: dict[str, Any]) -> None:
-    names = ("ndcg@10", "recall@10", "mrr", "coverage")
+    names = ("ndcg@10", "recall@10", "mrr@10", "coverage")
     table = Table(
         "model",
         "version",
@@ -186,6 +228,16 @@ def _show_metrics(report: dict[str, Any]) -> None:
         cells = (found[model, version, name] for name in names)
         table.add_row(model, version, *(f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells))
     console.print(table)
+
+
+def _show_search(report: dict[str, Any]) -> None:
+    table = Table("trial", "state", report["metric"], "seconds", "values", title=f"study {report['study']}")
+    for trial in sorted(report["trials"], key=lambda trial: -(trial["value"] or 0)):
+        cells = (f"{trial[name]:.4g}" if trial[name] is not None else "-" for name in ("value", "seconds"))
+        values = ", ".join(f"{n}={v:.3g}" if isinstance(v, float) else f"{n}={v}" for n, v in trial["values"].items())
+        table.add_row(str(trial["number"]), trial["state"], *cells, values)
+    console.print(table)
+    console.print(f"best: trial {report['trial']}, {report['value']:.4f}; its settings are in search.json")
 
 
 def _show_erasure(report: dict[str, Any]) -> None:

@@ -3,6 +3,9 @@
 manifest.json       what it is, and SHA-256 and size of every other file
 query_tower.onnx    item_tower.onnx
 index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
+index.usearch       where there are many: a graph over them
+tower_weights.npz   weights of the towers, to start the next version from
+retriever-*.npz     arrays of each other retriever that was fitted, over the encoder's item ids
 ranker.ubj          XGBoost's own format
 encoder.json        vocabularies, scales, text model, segments
 reference.parquet   what it recommended at the end of its training window: the reference for drift
@@ -27,12 +30,15 @@ from feature_repo.core.workspace import write_json
 from feature_repo.features.columns import Columns, take
 from training.encoder import Encoder
 from training.ranker_features import feature_names
-from training.settings import CandidateSettings
+from training.retrieval.index import ItemIndex, load_index
+from training.retrieval.port import Retriever
+from training.retrieval.retrievers import retriever as make_retriever
+from training.settings import BaselineSettings, CandidateSettings, IndexSettings
 
 Array = np.ndarray[Any, Any]
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 EMBED_ROWS = 4096  # items embedded at once
 
 
@@ -54,6 +60,8 @@ class Manifest(BaseModel):
     ranker_features: tuple[str, ...]
     retrievers: tuple[str, ...]
     candidates: CandidateSettings
+    retriever_settings: BaselineSettings
+    index: IndexSettings
     metrics: dict[str, float]
     files: dict[str, str]
 
@@ -67,7 +75,8 @@ class Bundle:
     encoder: Encoder
     query_tower: ort.InferenceSession
     item_tower: ort.InferenceSession
-    index: Array
+    index: ItemIndex
+    retrievers: tuple[Retriever, ...]
     ranker: xgb.Booster
 
     @property
@@ -100,7 +109,7 @@ class Bundle:
     def embed_items(self, item_ids: Array, items: Columns) -> Array:
         """Unit vectors [n, dimension] for n items: from the index, or for an item new since then from its features."""
         known = self.encoder.item_ids.encode(item_ids)
-        embeddings: Array = self.index[np.maximum(known, 1) - 1]
+        embeddings: Array = self.index.vectors[np.maximum(known, 1) - 1]
         new = np.flatnonzero(known == 0)
         if len(new):
             embeddings[new] = self.run_item_tower(item_ids[new], take(items, new))
@@ -161,7 +170,7 @@ def load_bundle(folder: Path) -> Bundle:
     ranker = xgb.Booster()
     ranker.load_model(folder / "ranker.ubj")
     ranker.set_param({"nthread": 1})  # two hundred rows are scored faster by one thread than handed to several
-    expected = feature_names(towers.encoder)
+    expected = feature_names(towers.encoder, towers.manifest.retrievers)
     if towers.ranker_features != expected or ranker.num_features() != len(expected):
         raise BundleError(
             f"{folder}: this code gives the ranker {len(expected)} features; the bundle's was trained on "
@@ -171,7 +180,10 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def load_towers(folder: Path, manifest: Manifest) -> Bundle:
-    """Open what retrieval needs; the ranker is an empty one. For the time before there is a ranker."""
+    """Open what retrieval needs; the ranker is an empty one. For the time before there is a ranker.
+
+    The two-tower is the first of the manifest's retrievers.
+    """
     threads = ort.SessionOptions()
     threads.intra_op_num_threads = 1  # a tower's run is shorter than waking a second thread
     return Bundle(
@@ -180,9 +192,29 @@ def load_towers(folder: Path, manifest: Manifest) -> Bundle:
         encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
         query_tower=ort.InferenceSession(folder / "query_tower.onnx", threads, providers=["CPUExecutionProvider"]),
         item_tower=ort.InferenceSession(folder / "item_tower.onnx", threads, providers=["CPUExecutionProvider"]),
-        index=np.load(folder / "index.npy", allow_pickle=False),
+        index=load_index(folder, manifest.index),
+        retrievers=tuple(_load_retriever(folder, name, manifest) for name in manifest.retrievers[1:]),
         ranker=xgb.Booster(),
     )
+
+
+def save_retriever(retriever: Retriever, folder: Path) -> None:
+    """Write what was fitted; a retriever that learns nothing has no file."""
+    arrays = retriever.arrays()
+    if arrays:
+        np.savez(_retriever_file(folder, retriever.name), allow_pickle=False, **arrays)
+
+
+def _load_retriever(folder: Path, name: str, manifest: Manifest) -> Retriever:
+    path, retriever = _retriever_file(folder, name), make_retriever(name, manifest.retriever_settings)
+    if not path.exists():
+        return retriever.restore({})
+    with np.load(path, allow_pickle=False) as arrays:
+        return retriever.restore(dict(arrays))
+
+
+def _retriever_file(folder: Path, name: str) -> Path:
+    return folder / f"retriever-{name}.npz"
 
 
 def read_manifest(folder: Path) -> Manifest:

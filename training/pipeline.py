@@ -1,219 +1,184 @@
-"""One training run: towers on the first part of a window, ranker on the rest, all of it into a sealed bundle."""
+"""One training run: retrievers on the first part of a window, ranker on the rest, all of it into a sealed bundle.
 
-import json
-from collections.abc import Callable
+The ranker learns from candidates of retrievers that have not seen the requests it learns from. Then the retrievers go
+on with those requests, so that what is served knows the whole window.
+"""
+
+import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import xgboost as xgb
 from feast import FeatureStore
 
-from feature_repo.core.errors import DatasetError
-from feature_repo.core.workspace import Workspace, read_json
+from feature_repo.core.errors import BundleError
+from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.declaration import Dataset
 from feature_repo.dataset.prepare import active_dataset
-from feature_repo.dataset.split import load_split, to_microseconds
-from feature_repo.store.historical import features_at
-from feature_repo.store.item_table import ItemTable, item_table
+from feature_repo.dataset.split import to_microseconds
+from feature_repo.store.item_table import item_table
 from feature_repo.store.materialize import items_at
-from feature_repo.store.open import SERVICES, open_store, references, stored_features
-from training.bundle import FORMAT, Manifest, load_towers, seal, type_name
+from feature_repo.store.open import open_store
+from training.bundle import FORMAT, Bundle, Manifest, load_towers, seal
 from training.card import model_card
 from training.encoder import Encoder
+from training.facts import collision_rates, manifest_facts
 from training.leaks.check import check_leaks
-from training.ranker_features import feature_names
+from training.progress import Progress
 from training.ranking import lambdamart
 from training.ranking.candidates import RankerRows, ranker_rows
-from training.recommender import POPULAR, TWO_TOWER, build_recommender
-from training.replay import Moment, moments, open_timeline
-from training.retrieval.examples import Examples, tower_examples
+from training.ranking.learn import divide, learn_ranker
+from training.recommender import TWO_TOWER, build_recommender
+from training.replay import Moment, open_timeline
+from training.retrieval.learn import Start, learn_retrieval
+from training.retrieval.training_log import usable
 from training.settings import TrainingSettings
 from training.validation import validate
+from training.window import Window, open_window
 
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a run tells while it works: stage and total, one more done, and metrics by step."""
-
-    stage: Callable[[str, int], None]
-    advance: Callable[[], None]
-    metric: Callable[[str, float, int], None]
+__all__ = ["Progress", "train"]
 
 
 @dataclass(frozen=True)
-class Window:
-    """The requests that a run learns from, in order of time."""
+class Run:
+    """What every part of a run needs."""
 
-    start: datetime
-    cut: datetime
-    end: datetime
-    for_towers: list[Moment]
-    for_ranker: list[Moment]
+    store: FeatureStore
+    workspace: Workspace
+    dataset: Dataset
+    settings: TrainingSettings
+    progress: Progress
+    window: Window
+    retrievers: tuple[str, ...]
+
+    def learn_retrieval(
+        self, asked: list[Moment], until: datetime, folder: Path, *, start: Start | None = None, known: int = 0
+    ) -> tuple[Encoder, dict[str, float]]:
+        """Towers and other retrievers of `asked`, over the items known at `until`."""
+        catalogue = item_table(items_at(self.store, self.workspace, to_microseconds(until)), until)
+        return learn_retrieval(
+            self.store,
+            self.dataset,
+            asked,
+            catalogue,
+            self.settings,
+            folder,
+            self.progress,
+            retrievers=self.retrievers,
+            start=start,
+            known=known,
+        )
+
+    def draft(self, folder: Path, encoder: Encoder) -> Bundle:
+        """The retrievers in `folder` as a bundle without a ranker."""
+        facts = manifest_facts(
+            self.store,
+            self.workspace,
+            self.dataset,
+            self.window,
+            encoder,
+            self.settings,
+            (TWO_TOWER, *self.retrievers),
+        )
+        return load_towers(folder, Manifest(**facts, metrics={}, files={}, format=FORMAT))
+
+    def ranker_rows(self, bundle: Bundle, champion: Bundle | None) -> RankerRows:
+        """Candidates of the ranker's requests, retrieved by `bundle`; with the scores of a champion to learn from."""
+        window = self.window
+        timeline = open_timeline(self.store, self.workspace, start=window.cut, end=window.end)
+        self.progress.stage("candidates", len(window.for_ranker))
+        teacher = build_recommender(champion, timeline.table) if champion else None
+        recommender = build_recommender(bundle, timeline.table)
+        return ranker_rows(
+            self.store,
+            bundle,
+            recommender,
+            timeline,
+            window.for_ranker,
+            self.progress.advance,
+            event_types=tuple(self.dataset.weights),
+            teacher=teacher,
+        )
 
 
 def train(
-    workspace: Workspace, settings: TrainingSettings, *, end: datetime, folder: Path, progress: Progress
+    workspace: Workspace,
+    settings: TrainingSettings,
+    *,
+    end: datetime,
+    folder: Path,
+    progress: Progress,
+    champion: Bundle | None = None,
+    warm: bool = False,
 ) -> Manifest:
     """Train on events before `end` and write a sealed bundle into the empty `folder`.
+
+    A `warm` run takes the champion's retrievers for the first part: the ranker learns from the days since, and the
+    towers go on with them. Otherwise a champion is only asked for its scores, where settings want its order kept.
 
     Raises:
         LeakFound: the features of a request hold what was not known before it.
     """
     store, dataset = open_store(workspace), active_dataset(workspace)
-    window = open_window(workspace, settings, end=end)
-    catalogue = item_table(items_at(store, workspace, to_microseconds(window.cut)), window.cut)
+    known_until = _end_of(champion) if warm else None
+    window = open_window(workspace, settings, end=end, cut=known_until)
     progress.stage("leak check", 1)
-    checked = check_leaks(
-        store,
-        workspace,
-        [*window.for_towers, *window.for_ranker],
-        requests=settings.leak_requests,
-        rng=np.random.default_rng(settings.seed),
-    )
+    rng = np.random.default_rng(settings.seed)
+    checked = check_leaks(store, workspace, window.asked, requests=settings.leak_requests, rng=rng)
     progress.advance()
-    progress.stage("two-tower", settings.tower.epochs)
-    examples = tower_examples(store, dataset, window.for_towers, catalogue, settings)
-    metrics = _train_towers(examples, catalogue, settings, folder, progress)
-    facts = _facts(store, workspace, dataset, window, examples.encoder, settings)
-    draft = Manifest(**facts, metrics={}, files={}, format=FORMAT)
-    towers = load_towers(folder, draft)
-
-    timeline = open_timeline(store, workspace, start=window.cut, end=end)
-    progress.stage("candidates", len(window.for_ranker))
-    recommender = build_recommender(towers, timeline.table)
-    rows = ranker_rows(store, examples.encoder, recommender, timeline, window.for_ranker, progress.advance)
-    learn, hold_out = _divide(rows, settings)
-    progress.stage("ranker", settings.ranker.rounds)
-    ranker = _train_ranker(rows.of(learn).with_positive(), draft, settings, progress)
-    ranker.save_model(folder / "ranker.ubj")
-    bundle = replace(towers, ranker=ranker)
-    metrics |= validate(bundle, rows.of(hold_out), hold_out, folder / "reference.parquet")
+    run = Run(store, workspace, dataset, settings, progress, window, usable(settings.candidates.retrievers, dataset))
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="first-") as scratch:
+        first = _first(run, Path(scratch), champion if warm else None)
+        rows = run.ranker_rows(first, champion if settings.ranker.distillation else None)
+        learn, stop, hold_out = divide(len(rows.asked), settings)
+        ranker = learn_ranker(
+            rows,
+            learn,
+            stop,
+            dataset=dataset,
+            feature_names=first.ranker_features,
+            settings=settings,
+            progress=progress,
+        )
+        ranker.save_model(folder / "ranker.ubj")
+        metrics = validate(replace(first, ranker=ranker), rows.of(hold_out), hold_out, folder / "reference.parquet")
+        encoder, learnt = run.learn_retrieval(
+            window.asked,
+            window.end,
+            folder,
+            start=Start(first.encoder, first.folder),
+            known=len(window.before),
+        )
+    metrics |= learnt | lambdamart.facts(ranker) | checked.metrics() | collision_rates(encoder)
+    manifest = run.draft(folder, encoder).manifest
+    facts = manifest.model_dump(exclude={"metrics", "files", "format"})
     counts = {
-        "tower_events": len(examples.items["item_id"]),
-        "ranker_requests": len(learn),
+        "tower_events": sum(len(m.items) for m in window.asked),
+        "ranker_requests": len(learn) + len(stop),
         "validation_requests": len(hold_out),
     }
-    shown = {**facts, "retrievers": " and ".join(draft.retrievers), "features": len(draft.ranker_features)}
+    shown = {**facts, **counts, "retrievers": ", ".join(manifest.retrievers), "features": len(manifest.ranker_features)}
     shown |= {"candidates": settings.candidates.total, "leaks": checked.sentence()}
-    card = model_card({**shown, **counts}, metrics)
-    (folder / "model_card.md").write_text(card, encoding="utf-8")
-    return seal(folder, {**facts, "metrics": metrics | checked.metrics() | _collision_rates(examples.encoder)})
+    (folder / "model_card.md").write_text(model_card(shown, metrics), encoding="utf-8")
+    return seal(folder, {**facts, "metrics": metrics})
 
 
-def _collision_rates(encoder: Encoder) -> dict[str, float]:
-    rates = {**encoder.users.collision_rates(), **encoder.items.collision_rates()}
-    return {f"collision_rate_{name}": rate for name, rate in rates.items()}
-
-
-def open_window(workspace: Workspace, settings: TrainingSettings, *, end: datetime) -> Window:
-    """Divide [first event, `end`): the last share of its events is the ranker's, at most as many as it asks."""
-    start = load_split(workspace).start
-    asked = moments(workspace, start, end)
-    events = np.cumsum([len(m.items) for m in asked])
-    place = int(np.searchsorted(events, (1 - settings.ranker_share) * events[-1])) if asked else 0
-    if not 0 < place < len(asked):
-        raise DatasetError(
-            f"training needs liked events at several moments before {end.isoformat()}; got {len(asked)} requests"
+def _first(run: Run, folder: Path, champion: Bundle | None) -> Bundle:
+    """The retrievers that the ranker's candidates come from: the champion's, or those of the window's first part."""
+    if champion is None:
+        encoder, _ = run.learn_retrieval(run.window.before, run.window.cut, folder)
+        return run.draft(folder, encoder)
+    wanted = (TWO_TOWER, *run.retrievers)
+    if champion.manifest.retrievers != wanted:
+        raise BundleError(
+            f"a warm start keeps the champion's retrievers, {', '.join(champion.manifest.retrievers)}; "
+            f"got settings for {', '.join(wanted)}: train without it"
         )
-    later = asked[place:]
-    wanted = min(settings.ranker.requests + settings.reference_requests, len(later))
-    chosen = np.sort(np.random.default_rng(settings.seed).choice(len(later), wanted, replace=False))
-    return Window(start, later[0].time, end, asked[:place], [later[i] for i in chosen])
+    return champion
 
 
-def _train_towers(
-    examples: Examples, catalogue: ItemTable, settings: TrainingSettings, folder: Path, progress: Progress
-) -> dict[str, float]:
-    # TensorFlow is imported here and nowhere on the way to a served process.
-    from training.retrieval import two_tower
-    from training.retrieval.export import export
-
-    def on_epoch(epoch: int, logs: dict[str, float]) -> None:
-        progress.metric("tower_loss", float(logs["loss"]), epoch)
-        progress.advance()
-
-    model = two_tower.build(examples.encoder, settings.tower)
-    two_tower.train(
-        model,
-        examples.queries,
-        examples.items,
-        settings=settings.tower,
-        seed=settings.seed,
-        on_epoch=on_epoch,
-    )
-    known = np.array([catalogue.rows[item] for item in examples.encoder.item_ids.values], np.int64)
-    inputs = examples.encoder.item_inputs(catalogue.item_ids, catalogue.columns)
-    np.save(folder / "index.npy", two_tower.embed(model.item_tower, {n: v[known] for n, v in inputs.items()}))
-    (folder / "encoder.json").write_text(json.dumps(examples.encoder.to_json()), encoding="utf-8")
-    sample = {name: values[:256] for name, values in examples.queries.items()}
-    return {
-        "query_tower_onnx_difference": export(model.query_tower, sample, folder / "query_tower.onnx"),
-        "item_tower_onnx_difference": export(model.item_tower, inputs, folder / "item_tower.onnx"),
-    }
-
-
-def _divide(rows: RankerRows, settings: TrainingSettings) -> tuple[Array, Array]:
-    """Request numbers to learn from, and the latest ones for validation and reference."""
-    requests = len(rows.asked)
-    kept = min(settings.reference_requests, max(requests // 5, 1))
-    return np.arange(requests - kept), np.arange(requests - kept, requests)
-
-
-def _train_ranker(rows: RankerRows, draft: Manifest, settings: TrainingSettings, progress: Progress) -> xgb.Booster:
-    if len(rows.relevance) == 0:
-        raise DatasetError("the ranker needs requests whose candidates hold an item that was consumed; none has one")
-
-    def on_round(number: int, score: float) -> None:
-        progress.metric("ranker_training_ndcg_at_10", score, number)
-        progress.advance()
-
-    return lambdamart.train(
-        rows.matrix,
-        rows.relevance,
-        rows.request,
-        feature_names=draft.ranker_features,
-        settings=settings.ranker,
-        seed=settings.seed,
-        on_round=on_round,
-    )
-
-
-def _facts(
-    store: FeatureStore,
-    workspace: Workspace,
-    dataset: Dataset,
-    window: Window,
-    encoder: Encoder,
-    settings: TrainingSettings,
-) -> dict[str, Any]:
-    return {
-        "dataset": dataset.name,
-        "data_fingerprint": read_json(workspace.reports / "data.json", made_by="make data")["fingerprint"],
-        "window_start": window.start.isoformat(),
-        "window_end": window.end.isoformat(),
-        "repeat_consumption": dataset.repeat_consumption,
-        "feature_services": SERVICES,
-        "user_features": _raw_features(store, "user_id"),
-        "item_features": _raw_features(store, "item_id"),
-        "item_attributes": dataset.items.attributes if dataset.items else (),
-        "ranker_features": feature_names(encoder),
-        "retrievers": (TWO_TOWER, POPULAR),
-        "candidates": settings.candidates,
-    }
-
-
-def _raw_features(store: FeatureStore, key: str) -> dict[str, str]:
-    # One row of nulls from the store itself tells the types that it answers with.
-    row = features_at(store, key, np.array(["\x00"], object), np.array([0], np.int64))
-    names = [ref.split(":")[1] for ref in references(stored_features(store, key))]
-    return {name: type_name(_value_type(row[name].type)) for name in names}
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return pa.list_(kind.value_type) if pa.types.is_large_list(kind) else kind
+def _end_of(champion: Bundle | None) -> datetime:
+    if champion is None:
+        raise BundleError("a warm start needs a champion to start from; there is none")
+    return datetime.fromisoformat(champion.manifest.window_end)

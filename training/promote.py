@@ -60,6 +60,12 @@ def gather(reports: Mapping[str, Mapping[str, Any]], *, champion: str, challenge
         champion_coverage=rows.get((champion, "coverage")),
         challenger_coverage=rows.get((challenger, "coverage")),
         canary_end_state=canary.get("end_state"),
+        over_retriever={
+            row["protocol"]: Interval(row["value"], row["low"], row["high"])
+            for row in evaluation.get("over_retrievers", [])
+            if row["version"] == challenger
+        }
+        or None,
     )
 
 

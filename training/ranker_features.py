@@ -12,11 +12,12 @@ from feature_repo.features.pairs import PAIR_FEATURES, affinities, affinity_feat
 from feature_repo.features.request import CONTEXT_FEATURES, ITEM_STATE, context_at
 from feature_repo.features.user import user_features, user_features_at
 from training.encoder import AttributeEncoder, Encoder, flags
+from training.retrieval.fusion import retrieval_features
 from training.segments import SEGMENT_FEATURE
 
 Array = np.ndarray[Any, Any]
 
-RETRIEVAL_FEATURES = ("two_tower_score", "two_tower_rank", "last_item_score", "popular_rank")
+LAST_ITEM_SCORE = "last_item_score"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Requests:
 
 @dataclass(frozen=True)
 class CandidateRows:
-    """n candidates: the request of each, raw item columns, and what `attribute_matrix` and retrieval made of them."""
+    """n candidates: the request of each, raw item columns, and what `attribute_matrix` and retrieval made of them.
+
+    `retrieval` has a score and a rank of each retriever, and LAST_ITEM_SCORE at the end.
+    """
 
     request: Array
     item_ids: Array
@@ -44,10 +48,11 @@ def item_columns(encoder: Encoder) -> tuple[str, ...]:
     return (*ITEM_STATE, *encoder.plan.item_state, *encoder.plan.tastes)
 
 
-def feature_names(encoder: Encoder) -> tuple[str, ...]:
-    """Column names of `feature_matrix`."""
+def feature_names(encoder: Encoder, retrievers: Sequence[str]) -> tuple[str, ...]:
+    """Column names of `feature_matrix` over candidates of `retrievers`."""
     return (
-        *RETRIEVAL_FEATURES,
+        *retrieval_features(retrievers),
+        LAST_ITEM_SCORE,
         *item_features(encoder.plan),
         *_attribute_names("item", encoder.items),
         *(PAIR_FEATURES if encoder.plan.repeats else ()),
@@ -75,7 +80,7 @@ def feature_matrix(encoder: Encoder, requests: Requests, candidates: CandidateRo
         encoder.context_codes(requests.contexts),
     ]
     parts = [
-        *(candidates.retrieval[name] for name in RETRIEVAL_FEATURES),
+        *candidates.retrieval.values(),
         *item_features_at(encoder.plan, candidates.items, moments_us[request]).values(),
         candidates.attributes,
         *pairs.values(),

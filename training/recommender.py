@@ -1,7 +1,7 @@
 """The recommender itself: a user's row, a moment and an item table in, a scored slate out. Replay and service run this.
 
-Nothing here reads a store, a clock or a disk. Stages: query tower -> candidates (two-tower index, then popular
-items) -> one feature matrix -> ranker -> the first k.
+Nothing here reads a store, a clock or a disk. Stages: scores of every retriever -> candidates -> one feature matrix ->
+ranker -> the first k.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,25 +12,45 @@ import numpy as np
 import xgboost as xgb
 
 from feature_repo.dataset.split import to_microseconds
-from feature_repo.features.columns import Columns, row_as_columns, take
-from feature_repo.features.request import state_at
+from feature_repo.features.columns import Columns, row_as_columns
+from feature_repo.features.user import user_features_at
 from feature_repo.store.item_table import ItemTable, attributes
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 from feature_repo.transforms.sequences import HISTORY_ITEMS
 from training.bundle import Bundle
-from training.ranker_features import CandidateRows, Requests, attribute_matrix, feature_matrix, item_columns
+from training.ranker_features import (
+    LAST_ITEM_SCORE,
+    CandidateRows,
+    Requests,
+    attribute_matrix,
+    feature_matrix,
+    item_columns,
+)
+from training.retrieval.catalogue import TableCatalogue
+from training.retrieval.fusion import as_columns, best, fuse, score_feature
+from training.retrieval.port import Queries, spread
+from training.retrieval.queries import queries_of
 from training.slate import Candidates, RankedItem, Request, Slate, no_candidates
 
 Array = np.ndarray[Any, Any]
 
-TWO_TOWER, POPULAR = "two-tower", "popular"
+TWO_TOWER, POPULAR = "two-tower", "popular-30d"
 # Read as plain lists, or not at all, by the stages below.
 _NOT_COLUMNS = frozenset({"seen_items"})
 
 
 @dataclass(frozen=True)
+class Scored:
+    """What every retriever says of every item [m], before candidates are chosen."""
+
+    queries: Queries
+    embedding: Array
+    scores: Mapping[str, Array]
+    allowed: Array
+
+
+@dataclass(frozen=True)
 class Retrieved:
-    """Candidates before ranking: rows of the item table [c], best of the two-tower first, then popular ones."""
+    """Candidates before ranking: rows of the item table [c], best fused first, and the retriever of each."""
 
     rows: Array
     sources: Array
@@ -49,8 +69,7 @@ class Recommender:
         self._user_schema = {n: kind for n, kind in bundle.user_features.items() if n not in _NOT_COLUMNS}
         self._item_columns = item_columns(bundle.encoder)
         self._item_attributes = attribute_matrix(bundle.encoder.items, items.columns, len(items))
-        self._popularity_day = -1
-        self._popularity: Array = np.zeros(len(items))
+        self.catalogue = TableCatalogue(items, bundle.encoder.item_ids)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -65,32 +84,66 @@ class Recommender:
         if user is None:
             if not self._bundle.repeat_consumption:
                 return Slate((), no_candidates(len(self.feature_names)), ("features", "seen"))
-            return self._ranked(request, self.retrieve(request, {}), ("features",))
-        return self._ranked(request, self.retrieve(request, user), ())
+            return self.rank(request, self.retrieve(request, {}), ("features",))
+        return self.rank(request, self.retrieve(request, user))
+
+    def score(self, request: Request, user: Mapping[str, Any]) -> Scored:
+        """Every retriever's scores of all items, and which of them may be recommended."""
+        moment = to_microseconds(request.moment)
+        columns = row_as_columns(_with_session(user, request.session, moment), self._user_schema)
+        queries = self._queries(request, columns, np.array([moment], np.int64))
+        query = self._bundle.embed_query(queries.user_ids, columns, queries.moments_us, queries.contexts)[0]
+        allowed = self._allowed(request, user)
+        scores = {TWO_TOWER: self._near(query, allowed)}
+        for retriever in self._bundle.retrievers:
+            scores[retriever.name] = retriever.scores(queries, self.catalogue)[0]
+        return Scored(queries, query, scores, allowed)
 
     def retrieve(self, request: Request, user: Mapping[str, Any]) -> Retrieved:
         """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen."""
-        moment = to_microseconds(request.moment)
-        columns = row_as_columns(_with_session(user, request.session, moment), self._user_schema)
-        moment_us = np.array([moment], np.int64)
-        query = self._bundle.embed_query(np.array([request.user_id], object), columns, moment_us, [request.context])[0]
-        allowed = self._allowed(request, user)
-        similarity = np.where(allowed, self._embeddings @ query, -np.inf)
-        popularity = np.where(allowed, self._popular(moment), -np.inf)
-        near = _best(similarity, self._settings.two_tower)
-        by_popularity = _best(popularity, self._settings.total)
-        rest = by_popularity[~np.isin(by_popularity, near)][: self._settings.total - len(near)]
-        rows = np.concatenate([near, rest])
-        sources = np.array([TWO_TOWER] * len(near) + [POPULAR] * len(rest), object)
-        places = np.full(len(self._items), self._settings.total + 1, np.float32)
-        places[by_popularity] = np.arange(1, len(by_popularity) + 1)
-        retrieval = {
-            "two_tower_score": similarity[rows].astype(np.float32),
-            "two_tower_rank": _ranks(similarity[rows]),
-            "last_item_score": self._nearness_to_last(columns["history_items"], rows),
-            "popular_rank": places[rows],
-        }
-        return Retrieved(rows, sources, retrieval, Requests(columns, moment_us, [request.context]))
+        return self.candidates(self.score(request, user))
+
+    def candidates(self, scored: Scored) -> Retrieved:
+        """The candidates of one query, from its scores."""
+        names, queries = tuple(scored.scores), scored.queries
+        found = fuse(
+            {name: scores[None, :] for name, scores in scored.scores.items()},
+            scored.allowed[None, :],
+            depth=self._settings.depth,
+            total=self._settings.total,
+        )
+        retrieval = as_columns(names, found)
+        # A graph says nothing of items that are far; among candidates every cosine is known.
+        retrieval[score_feature(TWO_TOWER)] = self._embeddings[found.rows] @ scored.embedding
+        retrieval[LAST_ITEM_SCORE] = self._nearness_to_last(queries.history[0], found.rows)
+        sources = np.array(names, object)[found.source]
+        return Retrieved(found.rows, sources, retrieval, Requests(queries.users, queries.moments_us, queries.contexts))
+
+    def _near(self, query: Array, allowed: Array) -> Array:
+        """Cosine of `query` and every item [m]; in a large catalogue only that of the nearest ones."""
+        index, known = self._bundle.index, self.catalogue.known
+        if index.graph is None:
+            return np.asarray(self._embeddings @ query)
+        of_index = np.zeros(len(index.vectors), bool)
+        of_index[known[known >= 0]] = allowed[known >= 0]
+        found = index.search(query[None, :], self._settings.depth, of_index[None, :]).spread(len(of_index))
+        scores: Array = spread(found, self.catalogue)[0]
+        scores[known < 0] = self._embeddings[known < 0] @ query
+        return scores
+
+    def _queries(self, request: Request, columns: Columns, moments_us: Array) -> Queries:
+        encoder = self._bundle.encoder
+        return queries_of(
+            np.array([request.user_id], object),
+            columns,
+            moments_us,
+            [request.context],
+            segments=encoder.segments.assign(user_features_at(encoder.plan, columns, moments_us)).astype(np.int64),
+            table=self._items,
+            known=self.catalogue.known,
+            vocabulary=len(encoder.item_ids) - 1,
+            half_life=self._settings.half_life,
+        )
 
     def features(self, retrieved: Retrieved) -> Array:
         """The ranker's matrix [c, f] for retrieved candidates."""
@@ -108,11 +161,12 @@ class Recommender:
         """The k items nearest to `item_id` in the item tower; for an unknown item the most popular ones."""
         row = self._items.rows.get(item_id)
         if row is None:
-            popularity = self._popular(to_microseconds(self._items.as_of))
-            return self._answer(_best(popularity, k), popularity, POPULAR)
+            counts = self.catalogue.state(to_microseconds(self._items.as_of))
+            popularity = counts["item_events_30d"] + counts["item_events"] * 1e-6
+            return self._answer(popularity, k, POPULAR)
         near = self._embeddings @ self._embeddings[row]
         near[row] = -np.inf
-        return self._answer(_best(near, k), near, TWO_TOWER)
+        return self._answer(near, k, TWO_TOWER)
 
     def item(self, item_id: str) -> Mapping[str, Any]:
         """What a person may want to read about an item; empty for an unknown one."""
@@ -121,10 +175,10 @@ class Recommender:
 
     def items_changed(self, rows: Array) -> None:
         """Take notice of new state in `rows` of the item table."""
-        if self._popularity_day >= 0 and len(rows):
-            self._popularity[rows] = self._count(take(self._items.columns, rows), self._popularity_day)
+        self.catalogue.changed(rows)
 
-    def _ranked(self, request: Request, retrieved: Retrieved, degraded: tuple[str, ...]) -> Slate:
+    def rank(self, request: Request, retrieved: Retrieved, degraded: tuple[str, ...] = ()) -> Slate:
+        """The slate from candidates; without a working ranker in the order of retrieval."""
         matrix = self.features(retrieved)
         if len(matrix) == 0:
             return Slate((), no_candidates(matrix.shape[1]), degraded)
@@ -150,29 +204,16 @@ class Recommender:
 
     def _nearness_to_last(self, history: Array, rows: Array) -> Array:
         """Cosine of each candidate and the newest item of the history; NaN where there is none in the table."""
-        last = self._items.rows.get(history[0, -1])
-        if last is None:
+        if history[-1] < 0:
             return np.full(len(rows), np.nan, np.float32)
-        nearness: Array = self._embeddings[rows] @ self._embeddings[last]
+        nearness: Array = self._embeddings[rows] @ self._embeddings[history[-1]]
         return nearness
 
-    def _popular(self, moment_us: int) -> Array:
-        today = moment_us // MICROSECONDS_A_DAY
-        if today != self._popularity_day:
-            self._popularity, self._popularity_day = self._count(self._items.columns, today), today
-        return self._popularity
-
-    def _count(self, columns: Columns, today: int) -> Array:
-        noon = np.full(len(columns["item_days"]), today * MICROSECONDS_A_DAY + MICROSECONDS_A_DAY // 2, np.int64)
-        window = f"item_events_{self._settings.popular_window_days}d"
-        counts = state_at("item", columns, noon)
-        # All-time events break ties and carry a log that is older than the window.
-        return counts[window].astype(np.float64) + counts["item_events"] * 1e-6
-
-    def _answer(self, rows: Array, scores: Array, source: str) -> tuple[RankedItem, ...]:
+    def _answer(self, scores: Array, k: int, source: str) -> tuple[RankedItem, ...]:
+        rows = best(scores[None, :], k)[0]
         return tuple(
             RankedItem(str(self._items.item_ids[row]), float(scores[row]), rank, source)
-            for rank, row in enumerate(rows, start=1)
+            for rank, row in enumerate(rows[np.isfinite(scores[rows])], start=1)
         )
 
 
@@ -188,19 +229,3 @@ def _with_session(user: Mapping[str, Any], session: Sequence[str], moment_us: in
     items = [*(user.get("history_items") or ()), *session][-HISTORY_ITEMS:]
     times = [*(user.get("history_times") or ()), *[moment_us] * len(session)][-HISTORY_ITEMS:]
     return {**user, "history_items": items, "history_times": times}
-
-
-def _best(scores: Array, count: int) -> Array:
-    """Positions of the `count` highest finite scores, best first; equal scores keep their order."""
-    count = min(count, len(scores))
-    if count <= 0:
-        return np.zeros(0, np.int64)
-    found = np.argpartition(-scores, count - 1)[:count]
-    found = found[np.lexsort((found, -scores[found]))]
-    return found[np.isfinite(scores[found])]
-
-
-def _ranks(scores: Array) -> Array:
-    ranks = np.empty(len(scores), np.float32)
-    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
-    return ranks

@@ -32,12 +32,16 @@ USER_ROWS = 2000  # users' rows turned into Python values at once
 
 @dataclass(frozen=True)
 class Moment:
-    """All events of one user at one time: one request, its declared context, and the items that answer it."""
+    """All events of one user at one time: one request, its declared context, and the items that answer it.
+
+    `event_types` has for each item the type of its event that weighs most; empty where nobody asks.
+    """
 
     user_id: str
     moment_us: int
     items: tuple[str, ...]
     context: Mapping[str, str] = field(default_factory=dict)
+    event_types: tuple[str, ...] = ()
 
     @property
     def time(self) -> datetime:
@@ -54,14 +58,17 @@ def moments(workspace: Workspace, start: datetime, end: datetime) -> list[Moment
     stamps = events["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     inside = pc.and_(pc.greater_equal(stamps, to_microseconds(start)), pc.less(stamps, to_microseconds(end)))
     chosen = events.set_column(2, "timestamp", stamps).filter(inside)
-    grouped: dict[tuple[int, str], list[str]] = {}
+    grouped: dict[tuple[int, str], dict[str, str]] = {}
     contexts: dict[tuple[int, str], dict[str, str]] = {}
-    for user, item, stamp, *context in zip(*(chosen[name].to_pylist() for name in names), strict=True):
-        grouped.setdefault((stamp, user), []).append(item)
+    read = (chosen[name].to_pylist() for name in ("event_type", *names))
+    for kind, user, item, stamp, *context in zip(*read, strict=True):
+        types = grouped.setdefault((stamp, user), {})
+        types[item] = max(types.get(item, kind), kind, key=dataset.weights.__getitem__)
         said = zip(dataset.events.context, context, strict=True)
         contexts.setdefault((stamp, user), {name: value for name, value in said if value is not None})
     return [
-        Moment(user, stamp, tuple(items), contexts[stamp, user]) for (stamp, user), items in sorted(grouped.items())
+        Moment(user, stamp, tuple(types), contexts[stamp, user], tuple(types.values()))
+        for (stamp, user), types in sorted(grouped.items())
     ]
 
 

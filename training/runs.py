@@ -10,15 +10,15 @@ from filelock import FileLock, Timeout
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace, read_json
 from training import registry
-from training.bundle import FORMAT
+from training.bundle import FORMAT, load_bundle
 from training.pipeline import Progress, train
 from training.settings import TrainingSettings
 
 
-def run_key(workspace: Workspace, settings: TrainingSettings, end: datetime) -> str:
-    """The same key means the same bundle: data, window, settings and format."""
+def run_key(workspace: Workspace, settings: TrainingSettings, end: datetime, start_from: str | None = None) -> str:
+    """The same key means the same bundle: data, window, settings, format and the version that it started from."""
     fingerprint = read_json(workspace.reports / "data.json", made_by="make data")["fingerprint"]
-    text = f"{FORMAT} {fingerprint} {end.isoformat()} {settings.model_dump_json()}"
+    text = f"{FORMAT} {fingerprint} {end.isoformat()} {settings.model_dump_json()} {start_from or ''}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -30,8 +30,11 @@ def train_and_register(
     progress: Progress,
     history: dict[str, list[tuple[int, float]]],
     replaces: str | None = None,
+    start_from: str | None = None,
 ) -> str:
     """Train, register what came of it, in the place of the version `replaces` where there is one; returns the version.
+
+    `start_from` is the version whose towers are to go on with the days since its window.
 
     Raises:
         MissingArtifact: another run is training in this workspace.
@@ -43,9 +46,12 @@ def train_and_register(
             # What a killed run left here goes first.
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            train(workspace, settings, end=end, folder=folder, progress=progress)
-            key = run_key(workspace, settings, end)
-            parameters = _flat(settings.model_dump())
+            asked = start_from or _teacher(workspace, settings)
+            champion = load_bundle(registry.download_bundle(workspace, asked)) if asked else None
+            warm = start_from is not None
+            train(workspace, settings, end=end, folder=folder, progress=progress, champion=champion, warm=warm)
+            key = run_key(workspace, settings, end, start_from)
+            parameters = {**_flat(settings.model_dump()), "start_from": start_from}
             version = registry.register(
                 workspace,
                 folder,
@@ -59,6 +65,16 @@ def train_and_register(
             return version
     except Timeout:
         raise MissingArtifact(f"another run is training in {workspace.root}: wait for it to end") from None
+
+
+def _teacher(workspace: Workspace, settings: TrainingSettings) -> str | None:
+    """The champion's version, where its order is to be kept."""
+    if not settings.ranker.distillation:
+        return None
+    champion = registry.aliases(workspace).get(registry.CHAMPION)
+    if champion is None:
+        raise MissingArtifact("ranker.distillation keeps the champion's order, and no version is champion yet")
+    return champion
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, object]:

@@ -10,6 +10,7 @@ from training.bundle import Bundle
 from training.evaluation.metrics import ndcg, recall
 from training.ranking.candidates import RankerRows
 from training.reference import recommended_rows
+from training.retrieval.fusion import rank_feature
 
 Array = np.ndarray[Any, Any]
 
@@ -19,17 +20,20 @@ SLATE = 10
 def validate(bundle: Bundle, rows: RankerRows, requests: Array, reference: Path) -> dict[str, float]:
     """Rank the candidates of `requests`; write what would be recommended to `reference`, return metrics by name."""
     scores = bundle.rank(rows.matrix)
-    tower_rank = rows.matrix[:, bundle.ranker_features.index("two_tower_rank")]
+    places = {name: bundle.ranker_features.index(rank_feature(name)) for name in bundle.manifest.retrievers}
     slates = best_rows(rows, scores, requests)
     hits, relevant = _hits(rows, slates, requests)
-    tower_hits, _ = _hits(rows, best_rows(rows, -tower_rank, requests), requests)
     _write_reference(bundle, rows, scores, np.concatenate(slates), reference)
     found = np.bincount(rows.request, rows.relevance, minlength=len(rows.asked))[requests]
+    alone = {}
+    for name, place in places.items():
+        own, _ = _hits(rows, best_rows(rows, -rows.matrix[:, place], requests), requests)
+        alone[f"validation_{name.replace('-', '_')}_ndcg_at_10"] = float(ndcg(own, relevant).mean())
     return {
         "validation_ndcg_at_10": float(ndcg(hits, relevant).mean()),
         "validation_recall_at_10": float(recall(hits, relevant).mean()),
-        "validation_two_tower_ndcg_at_10": float(ndcg(tower_hits, relevant).mean()),
         "validation_candidate_recall": float((found / relevant).mean()),
+        **alone,
     }
 
 

@@ -64,7 +64,7 @@ def test_a_known_user_gets_a_slate_without_items_seen_before(port: int) -> None:
     assert answer["degraded"] == []
     assert answer["model_version"] == "1"
     assert [item["rank"] for item in answer["items"]] == [1, 2, 3, 4, 5]
-    assert {item["source"] for item in answer["items"]} <= {"two-tower", "popular"}
+    assert {item["source"] for item in answer["items"]} <= {"two-tower", "popular-30d"}
     assert {item["propensity"] for item in answer["items"]} == {1.0}
 
 

@@ -31,10 +31,10 @@ FULL: dict[str, dict[str, Any]] = {
         "challenger": "2",
         "metrics": [
             {"model": model, "version": "1", "metric": metric, **ESTIMATE}
-            for model in ("popular", "two-tower", "two-stage")
-            for metric in ("ndcg@10", "recall@10", "mrr", "coverage")
+            for model in ("popular-30d", "two-tower", "two-stage")
+            for metric in ("ndcg@10", "recall@10", "mrr@10", "coverage")
         ],
-        "lift": {"metric": "ndcg@10", "over": "popular", "value": 0.1, "low": 0.05, "high": 0.15},
+        "lift": {"metric": "ndcg@10", "over": "popular-30d", "value": 0.1, "low": 0.05, "high": 0.15},
         "comparison": {"metric": "ndcg@10", "value": 0.01, "low": -0.01, "high": 0.03},
         "example_user": "7",
     },
@@ -117,7 +117,7 @@ def green_texts(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def test_the_metrics_table_has_a_row_for_each_model_and_an_interval_in_each_cell() -> None:
     text = printed(FULL)
 
-    for model in ("popular", "two-tower v1", "two-stage v1"):
+    for model in ("popular-30d", "two-tower v1", "two-stage v1"):
         (row,) = [line for line in text.splitlines() if line.startswith(f"│ {model} ")]
         assert row.count("0.250 [0.200, 0.300]") == 4
 
@@ -132,7 +132,7 @@ def test_the_champions_figures_are_not_those_of_the_challenger() -> None:
     (one,) = [line for line in text.splitlines() if line.startswith("│ two-stage v1 ")]
     (two,) = [line for line in text.splitlines() if line.startswith("│ two-stage v2 ")]
     assert one.count("0.250") == two.count("0.290") == 4
-    assert sum(line.startswith("│ popular ") for line in text.splitlines()) == 1
+    assert sum(line.startswith("│ popular-30d ") for line in text.splitlines()) == 1
 
 
 def test_a_model_that_was_not_measured_has_a_row_that_says_so() -> None:
@@ -153,16 +153,16 @@ def test_a_value_without_an_interval_says_so() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "sentence"),
     [
-        (0.05, 0.15, "Two-stage beats popular on NDCG@10 in replay"),
-        (-0.05, 0.15, "Two-stage does not beat popular on NDCG@10 in replay"),
-        (0.0, 0.15, "Two-stage does not beat popular on NDCG@10 in replay"),
-        (-0.15, -0.05, "Two-stage is worse than popular on NDCG@10 in replay"),
-        (None, None, "It is not known whether two-stage beats popular on NDCG@10 in replay"),
-        (float("nan"), float("nan"), "It is not known whether two-stage beats popular on NDCG@10 in replay"),
+        (0.05, 0.15, "Two-stage beats popular-30d on NDCG@10 in replay"),
+        (-0.05, 0.15, "Two-stage does not beat popular-30d on NDCG@10 in replay"),
+        (0.0, 0.15, "Two-stage does not beat popular-30d on NDCG@10 in replay"),
+        (-0.15, -0.05, "Two-stage is worse than popular-30d on NDCG@10 in replay"),
+        (None, None, "It is not known whether two-stage beats popular-30d on NDCG@10 in replay"),
+        (float("nan"), float("nan"), "It is not known whether two-stage beats popular-30d on NDCG@10 in replay"),
     ],
 )
 def test_the_lift_over_popular_is_one_plain_sentence(low: float | None, high: float | None, sentence: str) -> None:
-    lift = {"metric": "ndcg@10", "over": "popular", "value": 0.1, "low": low, "high": high}
+    lift = {"metric": "ndcg@10", "over": "popular-30d", "value": 0.1, "low": low, "high": high}
 
     found = changed("evaluation", lift=lift)
 

@@ -25,9 +25,9 @@ def test_an_item_new_since_training_is_embedded_by_the_tower_and_a_known_one_by_
     bundle = load_bundle(folder)
     ids = np.array(["i3", "new"], object)
 
-    found = bundle.embed_items(ids, {})
+    found = bundle.embed_items(ids, {"item_event_count": np.zeros(2)})
 
-    np.testing.assert_array_equal(found, bundle.run_item_tower(ids, {}))
+    np.testing.assert_array_equal(found, bundle.run_item_tower(ids, {"item_event_count": np.zeros(2)}))
 
 
 @pytest.mark.parametrize("name", ["ranker.ubj", "query_tower.onnx", "index.npy", "encoder.json"])
@@ -60,9 +60,9 @@ def test_a_half_copied_folder_is_no_bundle(folder: Path) -> None:
 
 def test_a_bundle_of_another_format_is_refused(folder: Path) -> None:
     path = folder / MANIFEST
-    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 99'))
 
-    with pytest.raises(BundleError, match="reads bundle format 2; got 99"):
+    with pytest.raises(BundleError, match="reads bundle format 3; got 99"):
         load_bundle(folder)
 
 

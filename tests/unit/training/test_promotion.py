@@ -16,6 +16,7 @@ GOOD = Evidence(
     champion_coverage=0.50,
     challenger_coverage=0.45,
     canary_end_state="PROMOTED",
+    over_retriever={"replay": Interval(0.004, -0.002, 0.010), "split": Interval(0.02, 0.01, 0.03)},
 )
 
 
@@ -23,7 +24,7 @@ def test_a_challenger_that_passes_every_gate_passes() -> None:
     decision = decide(GOOD, POLICY)
 
     assert decision.verdict is Verdict.PASS
-    assert len(decision.reasons) == 3
+    assert len(decision.reasons) == 5
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,12 @@ def test_a_challenger_that_passes_every_gate_passes() -> None:
         ({"difference": Interval(-0.02, -0.03, -0.01)}, Verdict.FAIL, "worse than the champion"),
         ({"difference": Interval(-0.005, -0.02, 0.01)}, Verdict.INCONCLUSIVE, "which reaches below -0.0100"),
         ({"difference": Interval(-0.005, -0.009, -0.001)}, Verdict.PASS, "not below -0.0100"),
+        ({"over_retriever": {"split": Interval(-0.02, -0.03, -0.01)}}, Verdict.FAIL, "over the best of its own"),
+        (
+            {"over_retriever": {"replay": Interval(0.0, -0.006, 0.006)}},
+            Verdict.INCONCLUSIVE,
+            "which reaches below -0.0050",
+        ),
         ({"challenger_coverage": 0.39}, Verdict.FAIL, "at least 0.400 wanted"),
         ({"canary_end_state": "ROLLED_BACK"}, Verdict.FAIL, "canary: ended ROLLED_BACK"),
         ({"canary_end_state": "HALTED"}, Verdict.INCONCLUSIVE, "canary: ended HALTED"),
@@ -63,6 +70,7 @@ def test_reports_about_other_versions_are_no_evidence() -> None:
                 for m in ("ndcg@10", "coverage")
             ],
             "comparison": {"value": 0.0, "low": -0.001, "high": 0.001},
+            "over_retrievers": [{"version": "2", "protocol": "replay", "value": 0.01, "low": 0.0, "high": 0.02}],
         },
         "canary": {"champion": "1", "challenger": "2", "end_state": "PROMOTED"},
     }
@@ -71,4 +79,4 @@ def test_reports_about_other_versions_are_no_evidence() -> None:
     other = gather(reports, champion="2", challenger="3")
 
     assert decide(same, POLICY).verdict is Verdict.PASS
-    assert other == Evidence(None, None, None, None, None)
+    assert other == Evidence(None, None, None, None, None, None)

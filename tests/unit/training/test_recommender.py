@@ -67,8 +67,11 @@ def test_candidates_come_from_every_retriever_up_to_the_total(recommender: Recom
     candidates = recommender.recommend(Request("u1", NOW), {}).candidates
 
     assert len(set(candidates.item_ids)) == 20
-    assert (candidates.sources == TWO_TOWER).sum() == 15
-    assert (candidates.sources == POPULAR).sum() == 5
+    assert set(candidates.sources) == {TWO_TOWER, POPULAR}
+    for rank in ("two_tower_rank", "popular_30d_rank"):
+        places = candidates.features[:, recommender.feature_names.index(rank)]
+        assert {1.0, 2.0, 3.0} <= set(places)
+        assert places.max() == 16  # beyond the 15 that each retriever gives
     assert candidates.features.shape == (20, len(recommender.feature_names))
 
 
@@ -133,17 +136,18 @@ def test_a_user_that_nobody_knows_gets_a_slate(recommender: Recommender) -> None
 
 def test_popularity_follows_changed_items_and_the_day(recommender: Recommender) -> None:
     request = Request("u1", NOW)
-    before = recommender.retrieve(request, {}).retrieval["popular_rank"].min()
+    before = recommender.retrieve(request, {}).retrieval["popular_30d_rank"].min()
     columns = recommender._items.columns
     columns["item_counts"][0, 0] = 1000
+    columns["item_event_count"] = np.array([1000.0, *range(1, 40)])
 
     recommender.items_changed(np.array([0]))
     now = recommender.retrieve(request, {})
 
     assert before == 1
-    assert now.rows[now.retrieval["popular_rank"] == 1].tolist() == [0]
+    assert now.rows[now.retrieval["popular_30d_rank"] == 1].tolist() == [0]
     later = recommender.retrieve(Request("u1", datetime(1999, 7, 20, tzinfo=UTC)), {})
-    assert 39 in later.rows[later.retrieval["popular_rank"] <= 2]  # only all-time events are left to go by
+    assert 39 in later.rows[later.retrieval["popular_30d_rank"] <= 2]  # only all-time events are left to go by
 
 
 def test_similar_items_are_others_and_an_unknown_item_gets_popular_ones(recommender: Recommender) -> None:
