@@ -136,6 +136,7 @@ def train(
             rows,
             learn,
             stop,
+            window.after,
             dataset=dataset,
             feature_names=first.ranker_features,
             settings=settings,

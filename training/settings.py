@@ -66,6 +66,8 @@ class RankerSettings(_Settings):
     max_bin: int = Field(256, description="values that a feature is divided into; above 256 takes twice the memory")
     requests: int = Field(4000, description="most requests that the training set is built from")
     candidates: int = Field(100, description="first candidates of a request that are learnt from")
+    pause_hours: float = Field(1.0, description="hours away that make a request the opening of a visit")
+    opening_weight: int = Field(4, description="times that an opening is learnt from", ge=1)
     objective: Literal["rank:ndcg", "rank:pairwise", "binary:logistic", "reg:squarederror"] = Field(
         "rank:pairwise",
         description="LambdaMART with pairs weighed alike (rank:pairwise) or by NDCG (rank:ndcg), or pointwise",

@@ -54,6 +54,10 @@ class RankerRows:
         place = np.arange(len(self.request)) - np.searchsorted(self.request, self.request)
         return self._take(np.flatnonzero(place < count))
 
+    def also_answered(self, answered: Array) -> "RankerRows":
+        """With more answers [n, t]."""
+        return replace(self, answered=self.answered | answered)
+
     def _take(self, rows: Array) -> "RankerRows":
         champion = None if self.champion is None else self.champion[rows]
         return replace(

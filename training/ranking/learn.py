@@ -1,5 +1,6 @@
 """The second stage of a bundle: the ranker, learnt from candidates of earlier requests, stopped by later ones."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from training.progress import Progress
 from training.ranking import lambdamart
 from training.ranking.candidates import RankerRows
 from training.ranking.objectives import gains_by_objective
+from training.ranking.openings import openings, repeated, with_later
 from training.ranking.query_groups import QueryGroups
 from training.ranking.relevance import gains
+from training.replay import Moment
 from training.settings import RankerSettings, TrainingSettings
 
 Array = np.ndarray[Any, Any]
@@ -33,14 +36,17 @@ def learn_ranker(
     rows: RankerRows,
     learn: Array,
     stop: Array,
+    after: list[Moment],
     *,
     dataset: Dataset,
     feature_names: tuple[str, ...],
     settings: TrainingSettings,
     progress: Progress,
 ) -> xgb.Booster:
-    """Raises:
-    DatasetError: no request has a relevant candidate and another one.
+    """Fit on the requests `learn`, stop by those of `stop`; `after` holds all requests of the ranker's part.
+
+    Raises:
+        DatasetError: no request has a relevant candidate and another one.
     """
     if not rows.relevance.any():
         raise DatasetError("the ranker needs requests whose candidates hold an item that was consumed; none has one")
@@ -50,7 +56,11 @@ def learn_ranker(
         progress.metric("ranker_validation_ndcg_at_10" if len(stop) else "ranker_training_ndcg_at_10", score, number)
         progress.advance()
 
-    earlier = _groups(rows.of(learn).first(settings.ranker.candidates), dataset, settings.ranker)
+    first = rows.of(learn).first(settings.ranker.candidates)
+    opening = openings(first, feature_names, settings.ranker)
+    whole = _groups(with_later(first, opening, after), dataset, settings.ranker)
+    taken, numbers = repeated(whole.groups, opening, settings.ranker.opening_weight)
+    earlier = replace(whole.take(taken), groups=numbers)
     return lambdamart.train(
         earlier.matrix,
         earlier.relevance,

@@ -203,7 +203,8 @@ def test_an_unbiased_ranker_does_not_learn_that_what_stood_first_is_good() -> No
     position = liked + 1
     clicked = (rng.random((requests, k)) < quality**2 / position).astype(np.float32)
     x = np.stack([quality.ravel(), liked.ravel(), rng.random(requests * k)], axis=1).astype(np.float32)
-    settings = SMALL.model_copy(update={"rounds": 40, "learning_rate": 0.1, "pairs": k})
+    trees = {"rounds": 40, "learning_rate": 0.1, "depth": 5, "min_child_weight": 5.0}
+    settings = SMALL.model_copy(update={**trees, "objective": "rank:ndcg", "pairs": k})
 
     found = {}
     for unbiased in (False, True):

@@ -1,0 +1,48 @@
+"""Training: both stages' speed beside a plain pipeline, and training sets that are larger than the memory they get."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import training_towers_contender as world
+from bench.contender import run_contender
+from bench.rows import Row, at_most, not_measured, within
+from feature_repo.core.console import console
+from feature_repo.core.workspace import Workspace
+
+MODULE = "bench.training_towers_contender"
+FASTER = 1.5  # times the examples a second of the plain pipeline
+SHARE_OF_DATA = 1 / 3  # most that streaming may add to the process, of what the data are as arrays
+
+
+def rows(workspace: Workspace) -> list[Row]:
+    """The two towers' rows, then the ranker's."""
+    found = [speed(), memory()]
+    if importlib.util.find_spec("bench.training_ranker"):
+        found += importlib.import_module("bench.training_ranker").rows(workspace)
+    return found
+
+
+def speed() -> Row:
+    """Examples a second of the same data, batch size, tables and dimension, each in a process of its own."""
+    name = f"two-tower, {world.REQUESTS:,} requests, {world.EPOCHS} epochs"
+    with console.status("training: two-tower"):
+        ours, tutorial = (run_contender(MODULE, kind) for kind in ("ours", "tutorial"))
+    if isinstance(ours, str) or isinstance(tutorial, str):
+        return not_measured("training", name, f"failed: {ours if isinstance(ours, str) else tutorial}")
+    taken, beside = (measured.seconds / measured.rows * 1e6 for measured in (ours, tutorial))
+    yardstick = ("TFRS as in its tutorials", beside)
+    return at_most("training", name, taken, unit="s a million examples", yardstick=yardstick, ratio=1 / FASTER)
+
+
+def memory() -> Row:
+    """What a process grows by while it streams one epoch from Parquet, beside the same data as arrays."""
+    name = f"two-tower from Parquet, {world.LARGE_REQUESTS:,} requests, growth"
+    with TemporaryDirectory() as folder, console.status("training: larger than memory"):
+        grown = run_contender(MODULE, "stream", str(Path(folder) / "requests.parquet"))
+    if isinstance(grown, str):
+        return not_measured("training", name, f"failed: {grown}")
+    whole = world.LARGE_REQUESTS * world.LARGE_ROW_BYTES / 1e6
+    limit = whole * SHARE_OF_DATA
+    return within("training", name, grown.peak_mb, unit="MB", yardstick=("as arrays", whole), limit=round(limit))
