@@ -11,6 +11,18 @@ export DATASET UNTIL WINDOW
 ifdef BENCH
 export BENCH
 endif
+ifdef SPLIT
+export SPLIT
+endif
+ifdef BENCH_DATA
+export BENCH_DATA
+endif
+ifdef SETTINGS
+export SETTINGS
+endif
+ifdef START_FROM
+export START_FROM
+endif
 # A data set of one's own gets a folder of its own; BUILD= names another.
 ifneq ($(DATASET),movielens-100k)
 BUILD ?= build/$(notdir $(basename $(DATASET)))
@@ -38,7 +50,10 @@ help: ## print this list
 	@printf '  OFFLINE_STORE= asof (default) or spark; ONLINE_STORE= sqlite (default) or redis, which is at REDIS_URL=\n'
 	@printf '  UNTIL=    materialize: ISO 8601 with a zone, now, or held-out\n'
 	@printf '  WINDOW=   train: champion, challenger, auto, or ISO 8601 with a zone\n'
-	@printf '  BENCH=    bench: pit_join, transforms, stream (default all)\n'
+	@printf '  SETTINGS= train: a JSON file of settings, as "python -m training search" writes one\n'
+	@printf '  START_FROM= train: a version or alias whose towers go on with the days since\n'
+	@printf '  BENCH=    bench: pit_join, transforms, stream, training, quality (default all but quality)\n'
+	@printf '  SPLIT=    bench quality: validation (default) or test; BENCH_DATA= is the folder of benchmark data\n'
 	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
 	@printf '  USER=     erase: the id of the person, on the command line ($$ is written $$$$)\n'
 

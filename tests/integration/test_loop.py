@@ -255,3 +255,32 @@ def test_a_view_that_the_champion_reads_is_not_altered_under_it(shop: Workspace,
     said = command(other, "feature_repo", "apply", expect=2)
 
     assert "reads the feature 'age' as double, which would be gone" in said
+
+
+def test_the_evaluation_is_a_page_and_says_how_the_two_stages_do_beside_their_best_retriever(shop: Workspace) -> None:
+    report = json.loads((shop.reports / "evaluation.json").read_text())
+    page = (shop.reports / "evaluation.html").read_text()
+
+    compared = {(row["version"], row["protocol"]) for row in report["over_retrievers"]}
+    assert compared == {(version, protocol) for version in "12" for protocol in ("replay", "split")}
+    assert {row["model"] for row in report["split"]} >= {"two-stage", "two-tower", "ease", "popular-30d"}
+    assert "two-stage v2" in page
+    assert "nan" not in page.lower().replace("finance", "")
+
+
+def test_a_warm_start_learns_the_new_days_keeps_some_of_the_order_and_knows_new_ids(
+    shop: Workspace, tmp_path: Path
+) -> None:
+    """Last, since it moves the challenger."""
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"ranker": {"distillation": 0.1}}))
+
+    command(shop, "training", "train", "--window", "challenger", START_FROM="champion", SETTINGS=str(settings))
+
+    champion, warm = (load_bundle(registry.download_bundle(shop, version)) for version in "13")
+    assert registry.aliases(shop)["challenger"] == "3"
+    assert warm.manifest.window_end > champion.manifest.window_end
+    assert set(champion.encoder.item_ids.values) <= set(warm.encoder.item_ids.values)
+    assert set(champion.encoder.user_ids.values) < set(warm.encoder.user_ids.values)
+    assert warm.encoder.items == champion.encoder.items
+    assert warm.manifest.metrics["index_recall"] == 1.0
