@@ -26,11 +26,10 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """The requests of one way of asking; `moves` says whether state goes on between them."""
+    """The requests of one way of asking. State goes on between them as far as their moments do."""
 
     name: str
     asked: list[Moment]
-    moves: bool
 
 
 def protocols(asked: list[Moment], start_us: int) -> tuple[Protocol, Protocol]:
@@ -39,7 +38,7 @@ def protocols(asked: list[Moment], start_us: int) -> tuple[Protocol, Protocol]:
     for moment in asked:
         met.setdefault(moment.user_id, {}).update(dict.fromkeys(moment.items))
     once = [Moment(user, start_us, tuple(items)) for user, items in sorted(met.items())]
-    return Protocol(REPLAY, asked, moves=True), Protocol(SPLIT, once, moves=False)
+    return Protocol(REPLAY, asked), Protocol(SPLIT, once)
 
 
 def asked_of(asked: Sequence[Moment], rows: Mapping[str, int], rng: np.random.Generator) -> Asked:

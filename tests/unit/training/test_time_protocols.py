@@ -32,7 +32,6 @@ def test_replay_asks_every_moment_and_the_split_every_user_once_at_its_start() -
         ("ann", 10, ("x", "z")),
         ("bob", 10, ("x", "y")),
     ]
-    assert (replay.moves, split.moves) == (True, False)
 
 
 def test_what_is_relevant_is_a_row_of_the_catalogue_and_users_are_numbered() -> None:
