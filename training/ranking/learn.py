@@ -45,6 +45,8 @@ def learn_ranker(
 ) -> xgb.Booster:
     """Fit on the requests `learn`, stop by those of `stop`; `after` holds all requests of the ranker's part.
 
+    What came after the requests to learn from is no label: it answers those that stop the training and validate it.
+
     Raises:
         DatasetError: no request has a relevant candidate and another one.
     """
@@ -58,7 +60,8 @@ def learn_ranker(
 
     first = rows.of(learn).first(settings.ranker.candidates)
     opening = openings(first, feature_names, settings.ranker)
-    whole = _groups(with_later(first, opening, after), dataset, settings.ranker)
+    until_us = max((rows.asked[number].moment_us for number in learn), default=0)
+    whole = _groups(with_later(first, opening, after, until_us), dataset, settings.ranker)
     taken, numbers = repeated(whole.groups, opening, settings.ranker.opening_weight)
     earlier = replace(whole.take(taken), groups=numbers)
     return lambdamart.train(

@@ -25,8 +25,8 @@ def openings(rows: RankerRows, feature_names: tuple[str, ...], settings: RankerS
     return opening
 
 
-def with_later(rows: RankerRows, opening: Array, after: list[Moment]) -> RankerRows:
-    """What users went on to at any moment of `after` that follows an opening answers it as well."""
+def with_later(rows: RankerRows, opening: Array, after: list[Moment], until_us: int) -> RankerRows:
+    """What users went on to at any moment of `after` between an opening and `until_us` answers it as well."""
     of_user: dict[str, list[Moment]] = {}
     for moment in after:
         of_user.setdefault(moment.user_id, []).append(moment)
@@ -34,7 +34,7 @@ def with_later(rows: RankerRows, opening: Array, after: list[Moment]) -> RankerR
         (int(number), item, kind)
         for number in np.unique(rows.request[opening])
         for moment in of_user.get(rows.asked[number].user_id, [])
-        if moment.moment_us > rows.asked[number].moment_us
+        if rows.asked[number].moment_us < moment.moment_us < until_us
         for item, kind in zip(moment.items, moment.event_types, strict=True)
     ]
     return rows.also_answered(answers(rows.request, rows.item_ids, events, rows.event_types))

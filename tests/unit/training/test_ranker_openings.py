@@ -32,13 +32,19 @@ def test_a_request_opens_a_visit_when_its_user_is_new_or_was_away() -> None:
 
 
 def test_at_an_opening_what_is_met_later_counts_with_the_type_of_its_event() -> None:
-    found = with_later(rows(), openings(rows(), NAMES, RankerSettings()), AFTER)
+    found = with_later(rows(), openings(rows(), NAMES, RankerSettings()), AFTER, 3 * HOUR)
 
     assert found.answered[:3].tolist() == [[True, False], [True, False], [False, True]]
 
 
+def test_what_is_met_after_the_requests_to_learn_from_is_no_label() -> None:
+    found = with_later(rows(), openings(rows(), NAMES, RankerSettings()), AFTER, 2 * HOUR)
+
+    assert found.answered[:3].tolist() == [[True, False], [True, False], [False, False]]
+
+
 def test_within_a_visit_and_after_the_last_event_nothing_is_added() -> None:
-    found = with_later(rows(), openings(rows(), NAMES, RankerSettings()), AFTER)
+    found = with_later(rows(), openings(rows(), NAMES, RankerSettings()), AFTER, 3 * HOUR)
 
     np.testing.assert_array_equal(found.answered[3:], rows().answered[3:])
 
