@@ -5,7 +5,7 @@ query_tower.onnx    item_tower.onnx
 index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
 index.usearch       where there are many: a graph over them
 tower_weights.npz   weights of the towers, to start the next version from
-retriever-*.npz     arrays of each other retriever that was fitted, over the encoder's item ids
+retriever-*.npy     an array of another retriever that was fitted, over the encoder's item ids; mapped, and not read
 ranker.ubj          XGBoost's own format
 encoder.json        vocabularies, scales, text model, segments
 reference.parquet   what it recommended at the end of its training window: the reference for drift
@@ -30,10 +30,11 @@ from feature_repo.core.workspace import write_json
 from feature_repo.features.columns import Columns, take
 from training.encoder import Encoder
 from training.ranker_features import feature_names
+from training.ranking.newcomers import with_prior
 from training.retrieval.index import ItemIndex, load_index
 from training.retrieval.port import Retriever
 from training.retrieval.retrievers import retriever as make_retriever
-from training.settings import BaselineSettings, CandidateSettings, IndexSettings
+from training.settings import BaselineSettings, CandidateSettings, IndexSettings, NewcomerSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -60,6 +61,7 @@ class Manifest(BaseModel):
     ranker_features: tuple[str, ...]
     retrievers: tuple[str, ...]
     candidates: CandidateSettings
+    newcomers: NewcomerSettings = NewcomerSettings(weight=0.0)  # versions before it had none
     retriever_settings: BaselineSettings
     index: IndexSettings
     metrics: dict[str, float]
@@ -109,6 +111,8 @@ class Bundle:
     def embed_items(self, item_ids: Array, items: Columns) -> Array:
         """Unit vectors [n, dimension] for n items: from the index, or for an item new since then from its features."""
         known = self.encoder.item_ids.encode(item_ids)
+        if len(known) == len(self.index.vectors) and (known == np.arange(1, len(known) + 1)).all():
+            return np.asarray(self.index.vectors)  # the catalogue of the training window: mapped, and not copied
         embeddings: Array = self.index.vectors[np.maximum(known, 1) - 1]
         new = np.flatnonzero(known == 0)
         if len(new):
@@ -127,7 +131,8 @@ class Bundle:
     def rank(self, matrix: Array) -> Array:
         """Ranker scores [n] of candidates' features [n, features]."""
         scores: Array = self.ranker.inplace_predict(matrix)
-        return scores
+        settings, depth = self.manifest.newcomers, self.candidates.depth
+        return with_prior(scores, matrix, self.ranker_features, settings, depth=depth)
 
 
 _TYPES = {
@@ -200,21 +205,29 @@ def load_towers(folder: Path, manifest: Manifest) -> Bundle:
 
 def save_retriever(retriever: Retriever, folder: Path) -> None:
     """Write what was fitted; a retriever that learns nothing has no file."""
-    arrays = retriever.arrays()
-    if arrays:
-        np.savez(_retriever_file(folder, retriever.name), allow_pickle=False, **arrays)
+    for array, values in retriever.arrays().items():
+        np.save(_retriever_file(folder, retriever.name, array), values, allow_pickle=False)
 
 
 def _load_retriever(folder: Path, name: str, manifest: Manifest) -> Retriever:
-    path, retriever = _retriever_file(folder, name), make_retriever(name, manifest.retriever_settings)
-    if not path.exists():
-        return retriever.restore({})
-    with np.load(path, allow_pickle=False) as arrays:
-        return retriever.restore(dict(arrays))
+    start, end = str(_retriever_file(folder, name, "*").name).split("*")
+    paths = {path.name.removeprefix(start).removesuffix(end): path for path in folder.glob(f"{start}*{end}")}
+    arrays = {array: _mapped(path) for array, path in paths.items()}
+    earlier = folder / f"{start.removesuffix('=')}.npz"  # all arrays in one file, as bundles before had them
+    if earlier.exists():
+        with np.load(earlier, allow_pickle=False) as saved:
+            arrays = dict(saved)
+    return make_retriever(name, manifest.retriever_settings).restore(arrays)
 
 
-def _retriever_file(folder: Path, name: str) -> Path:
-    return folder / f"retriever-{name}.npz"
+def _mapped(path: Path) -> Array:
+    """An array as mapped pages: requests read few of its rows, and a process keeps only those in memory."""
+    # Of the base class: every view of a memmap runs Python code.
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _retriever_file(folder: Path, name: str, array: str) -> Path:
+    return folder / f"retriever-{name}={array}.npy"
 
 
 def read_manifest(folder: Path) -> Manifest:

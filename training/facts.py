@@ -39,6 +39,7 @@ def manifest_facts(
         "ranker_features": feature_names(encoder, retrievers),
         "retrievers": retrievers,
         "candidates": settings.candidates,
+        "newcomers": settings.newcomers,
         "retriever_settings": settings.retrievers,
         "index": settings.index,
     }

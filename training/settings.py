@@ -42,8 +42,7 @@ BAG_TOWER = TwoTowerSettings(
     learning_rate=0.01,
     temperature=0.15,
     id_dropout=0.5,
-    input_share=(0.3, 0.9),
-    held_share=0.2,
+    held_share=0.1,
 )
 
 
@@ -92,6 +91,15 @@ class RankerSettings(_Settings):
     )
     distillation: float = Field(0.0, ge=0, lt=1, description="share of the champion's order in the gains")
     distillation_depth: int = Field(20, description="first places of the champion that are learnt from")
+
+
+class NewcomerSettings(_Settings):
+    """What is added to the ranker's scores for users without a single event."""
+
+    weight: float = Field(2.0, ge=0, description="added for a candidate that all these retrievers rank first; 0: none")
+    retrievers: tuple[str, ...] = Field(
+        ("two-tower", "popular-30d"), description="what can say something of a newcomer, as far as the bundle has it"
+    )
 
 
 class EncoderSettings(_Settings):
@@ -219,6 +227,7 @@ class TrainingSettings(_Settings):
     encoder: EncoderSettings = EncoderSettings()
     tower: TwoTowerSettings = TwoTowerSettings()
     ranker: RankerSettings = RankerSettings()
+    newcomers: NewcomerSettings = NewcomerSettings()
     candidates: CandidateSettings = CandidateSettings()
     retrievers: BaselineSettings = BaselineSettings()
     index: IndexSettings = IndexSettings()
