@@ -29,12 +29,12 @@ from feature_repo.core.errors import BundleError
 from feature_repo.core.workspace import write_json
 from feature_repo.features.columns import Columns, take
 from training.encoder import Encoder
+from training.newcomers import with_prior
 from training.ranker_features import feature_names
-from training.ranking.newcomers import with_prior
 from training.retrieval.index import ItemIndex, load_index
 from training.retrieval.port import Retriever
 from training.retrieval.retrievers import retriever as make_retriever
-from training.settings import BaselineSettings, CandidateSettings, IndexSettings, NewcomerSettings
+from training.settings import BaselineSettings, CandidateSettings, IndexSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -61,7 +61,7 @@ class Manifest(BaseModel):
     ranker_features: tuple[str, ...]
     retrievers: tuple[str, ...]
     candidates: CandidateSettings
-    newcomers: NewcomerSettings = NewcomerSettings(weight=0.0)  # versions before it had none
+    newcomers: dict[str, float] = {}  # versions before it had none
     retriever_settings: BaselineSettings
     index: IndexSettings
     metrics: dict[str, float]
@@ -131,8 +131,8 @@ class Bundle:
     def rank(self, matrix: Array) -> Array:
         """Ranker scores [n] of candidates' features [n, features]."""
         scores: Array = self.ranker.inplace_predict(matrix)
-        settings, depth = self.manifest.newcomers, self.candidates.depth
-        return with_prior(scores, matrix, self.ranker_features, settings, depth=depth)
+        weights, depth = self.manifest.newcomers, self.candidates.depth
+        return with_prior(scores, matrix, self.ranker_features, weights, depth=depth)
 
 
 _TYPES = {

@@ -93,15 +93,6 @@ class RankerSettings(_Settings):
     distillation_depth: int = Field(20, description="first places of the champion that are learnt from")
 
 
-class NewcomerSettings(_Settings):
-    """What is added to the ranker's scores for users without a single event."""
-
-    weight: float = Field(2.0, ge=0, description="added for a candidate that all these retrievers rank first; 0: none")
-    retrievers: tuple[str, ...] = Field(
-        ("two-tower", "popular-30d"), description="what can say something of a newcomer, as far as the bundle has it"
-    )
-
-
 class EncoderSettings(_Settings):
     category_codes: int = Field(16_384, description="most codes of a categorical attribute; more values are hashed")
     multi_codes: int = Field(256, description="most codes of a multi-valued attribute; more values are hashed")
@@ -227,7 +218,10 @@ class TrainingSettings(_Settings):
     encoder: EncoderSettings = EncoderSettings()
     tower: TwoTowerSettings = TwoTowerSettings()
     ranker: RankerSettings = RankerSettings()
-    newcomers: NewcomerSettings = NewcomerSettings()
+    newcomers: dict[str, float] = Field(
+        {"two-tower": 1.0, "popular-30d": 2.0},
+        description="added to the ranker's score of what a retriever ranks first, for users without a single event",
+    )
     candidates: CandidateSettings = CandidateSettings()
     retrievers: BaselineSettings = BaselineSettings()
     index: IndexSettings = IndexSettings()
