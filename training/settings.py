@@ -39,9 +39,10 @@ BAG_TOWER = TwoTowerSettings(
     epochs=20,
     patience=10,
     batch_size=64,
-    learning_rate=0.01,
+    learning_rate=0.003,
     temperature=0.15,
     id_dropout=0.5,
+    input_share=(0.3, 0.9),
     held_share=0.1,
 )
 
