@@ -9,7 +9,7 @@ import numpy as np
 from feature_repo.features.columns import Columns
 from feature_repo.features.item import item_features, item_features_at
 from feature_repo.features.pairs import PAIR_FEATURES, affinities, affinity_features, pairs_at
-from feature_repo.features.request import CONTEXT_FEATURES, ITEM_STATE, context_at
+from feature_repo.features.request import CONTEXT_FEATURES, context_at
 from feature_repo.features.user import user_features, user_features_at
 from training.encoder import AttributeEncoder, Encoder, flags
 from training.retrieval.fusion import retrieval_features
@@ -28,12 +28,16 @@ class Requests:
     moments_us: Array
     contexts: Sequence[Mapping[str, str]]
 
+    def __len__(self) -> int:
+        return len(self.moments_us)
+
 
 @dataclass(frozen=True)
 class CandidateRows:
     """n candidates: the request of each, raw item columns, and what `attribute_matrix` and retrieval made of them.
 
-    `retrieval` has a score and a rank of each retriever, and LAST_ITEM_SCORE at the end.
+    `retrieval` has a score and a rank of each retriever, and LAST_ITEM_SCORE at the end. `features` [n, i] are those
+    of `item_features_at`, where they are known already; then `items` need only hold what users have tastes in.
     """
 
     request: Array
@@ -41,11 +45,29 @@ class CandidateRows:
     items: Columns
     attributes: Array
     retrieval: Columns
+    features: Array | None = None
 
 
-def item_columns(encoder: Encoder) -> tuple[str, ...]:
-    """The raw item columns that `feature_matrix` reads of each candidate."""
-    return (*ITEM_STATE, *encoder.plan.item_state, *encoder.plan.tastes)
+def join_requests(parts: Sequence[Requests]) -> Requests:
+    """Requests of one batch, whose lists are padded alike, as one value again."""
+    return Requests(
+        {name: np.concatenate([part.users[name] for part in parts]) for name in parts[0].users},
+        np.concatenate([part.moments_us for part in parts]),
+        [context for part in parts for context in part.contexts],
+    )
+
+
+def join_candidates(parts: Sequence[CandidateRows]) -> CandidateRows:
+    """Candidates of several requests, all with known features, as those of one batch."""
+    first = parts[0]
+    return CandidateRows(
+        request=np.concatenate([part.request for part in parts]),
+        item_ids=np.concatenate([part.item_ids for part in parts]),
+        items={name: np.concatenate([part.items[name] for part in parts]) for name in first.items},
+        attributes=np.concatenate([part.attributes for part in parts]),
+        retrieval={name: np.concatenate([part.retrieval[name] for part in parts]) for name in first.retrieval},
+        features=np.concatenate([part.features for part in parts if part.features is not None]),
+    )
 
 
 def feature_names(encoder: Encoder, retrievers: Sequence[str]) -> tuple[str, ...]:
@@ -71,22 +93,29 @@ def feature_matrix(encoder: Encoder, requests: Requests, candidates: CandidateRo
     pairs = affinities(encoder.plan.tastes, users, candidates.items, request)
     if encoder.plan.repeats:  # else whatever was met before is no candidate
         pairs = {**pairs_at(users, candidates.item_ids, request, moments_us), **pairs}
-    of_user = user_features_at(encoder.plan, users, moments_us)
-    of_request = [
-        *of_user.values(),
-        encoder.segments.assign(of_user),
-        attribute_matrix(encoder.users, users, len(moments_us)),
-        *context_at(moments_us).values(),
-        encoder.context_codes(requests.contexts),
-    ]
+    known = candidates.features
     parts = [
         *candidates.retrieval.values(),
-        *item_features_at(encoder.plan, candidates.items, moments_us[request]).values(),
+        *(item_features_at(encoder.plan, candidates.items, moments_us[request]).values() if known is None else [known]),
         candidates.attributes,
         *pairs.values(),
-        _beside(of_request)[request],
+        _of_requests(encoder, requests)[request],
     ]
     return _beside(parts)
+
+
+def _of_requests(encoder: Encoder, requests: Requests) -> Array:
+    """Float32 [r, features] of what depends on the request alone."""
+    of_user = user_features_at(encoder.plan, requests.users, requests.moments_us)
+    return _beside(
+        [
+            *of_user.values(),
+            encoder.segments.assign(of_user),
+            attribute_matrix(encoder.users, requests.users, len(requests)),
+            *context_at(requests.moments_us).values(),
+            encoder.context_codes(requests.contexts),
+        ]
+    )
 
 
 def attribute_matrix(encoder: AttributeEncoder, columns: Columns, rows: int) -> Array:

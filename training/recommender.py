@@ -6,16 +6,17 @@ ranker -> the first k.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import xgboost as xgb
 
 from feature_repo.dataset.split import to_microseconds
-from feature_repo.features.columns import Columns, row_as_columns
-from feature_repo.features.user import user_features_at
+from feature_repo.features.columns import Columns
 from feature_repo.store.item_table import ItemTable, attributes
-from feature_repo.transforms.sequences import HISTORY_ITEMS
+from training.asked import Asked, Asker
 from training.bundle import Bundle
 from training.ranker_features import (
     LAST_ITEM_SCORE,
@@ -23,28 +24,30 @@ from training.ranker_features import (
     Requests,
     attribute_matrix,
     feature_matrix,
-    item_columns,
 )
+from training.retrieval import fusion
+from training.retrieval.answers import Answer, answer_of, highest
 from training.retrieval.catalogue import TableCatalogue
-from training.retrieval.fusion import as_columns, best, fuse, score_feature
-from training.retrieval.port import Queries, spread
-from training.retrieval.queries import queries_of
+from training.retrieval.fusion import as_columns, lists_of, merge, no_retrieval
+from training.retrieval.item_state import ItemState
+from training.retrieval.near import nearness_over
+from training.retrieval.popular_within import BY_CONTEXT, BY_SEGMENT
+from training.retrieval.port import Queries
 from training.slate import Candidates, RankedItem, Request, Slate, no_candidates
 
 Array = np.ndarray[Any, Any]
 
 TWO_TOWER, POPULAR = "two-tower", "popular-30d"
-# Read as plain lists, or not at all, by the stages below.
-_NOT_COLUMNS = frozenset({"seen_items"})
+POPULARITY = frozenset({"popular", "popular-7d", POPULAR, BY_SEGMENT, BY_CONTEXT})
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What every retriever says of every item [m], before candidates are chosen."""
+    """What every retriever says of one query, with its list of the best that may be recommended; `allowed` is [m]."""
 
-    queries: Queries
-    embedding: Array
-    scores: Mapping[str, Array]
+    query: Queries
+    answers: Mapping[str, Answer]
+    lists: Mapping[str, Array]
     allowed: Array
 
 
@@ -61,19 +64,45 @@ class Retrieved:
 class Recommender:
     """One bundle over one item table."""
 
-    def __init__(self, bundle: Bundle, items: ItemTable, embeddings: Array) -> None:
+    def __init__(self, bundle: Bundle, items: ItemTable, embeddings: Array, *, segments: bool = False) -> None:
         self._bundle = bundle
         self._items = items
         self._embeddings = embeddings
         self._settings = bundle.candidates
-        self._user_schema = {n: kind for n, kind in bundle.user_features.items() if n not in _NOT_COLUMNS}
-        self._item_columns = item_columns(bundle.encoder)
         self._item_attributes = attribute_matrix(bundle.encoder.items, items.columns, len(items))
-        self.catalogue = TableCatalogue(items, bundle.encoder.item_ids)
+        self.catalogue = TableCatalogue(items, bundle.encoder.item_ids, bundle.encoder.plan)
+        self._nearness = nearness_over(bundle.index, self.catalogue, embeddings)
+        self._asker = Asker(bundle, items, self.catalogue, segments=segments)
+
+    @property
+    def bundle(self) -> Bundle:
+        return self._bundle
+
+    @property
+    def items(self) -> ItemTable:
+        return self._items
+
+    @property
+    def embeddings(self) -> Array:
+        """Unit vectors of the items, float32 [m, d]."""
+        return self._embeddings
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         return self._bundle.ranker_features
+
+    def over(self, items: ItemTable) -> "Recommender":
+        """The same bundle over another item table, ready for the day that this one answers for.
+
+        What it costs grows with the items: it is for a thread beside those that answer.
+        """
+        renewed = build_recommender(self._bundle, items)
+        renewed.catalogue.follow(self.catalogue)
+        return renewed
+
+    def prepare(self, moment: datetime) -> None:
+        """Work out what holds for the day of `moment` before the first request of that day; costs as `over` does."""
+        self.catalogue.prepare(to_microseconds(moment))
 
     def recommend(self, request: Request, user: Mapping[str, Any] | None) -> Slate:
         """The `request.k` best items for the raw feature row `user`.
@@ -87,75 +116,77 @@ class Recommender:
             return self.rank(request, self.retrieve(request, {}), ("features",))
         return self.rank(request, self.retrieve(request, user))
 
-    def score(self, request: Request, user: Mapping[str, Any]) -> Scored:
-        """Every retriever's scores of all items, and which of them may be recommended."""
-        moment = to_microseconds(request.moment)
-        columns = row_as_columns(_with_session(user, request.session, moment), self._user_schema)
-        queries = self._queries(request, columns, np.array([moment], np.int64))
-        query = self._bundle.embed_query(queries.user_ids, columns, queries.moments_us, queries.contexts)[0]
-        allowed = self._allowed(request, user)
-        scores = {TWO_TOWER: self._near(query, allowed)}
-        for retriever in self._bundle.retrievers:
-            scores[retriever.name] = retriever.scores(queries, self.catalogue)[0]
-        return Scored(queries, query, scores, allowed)
+    def ask(self, requests: Sequence[Request], users: pa.Table) -> list[Asked]:
+        """Many requests made ready at once, with a table of their users' raw rows in the same order."""
+        return self._asker.many(requests, users)
 
-    def retrieve(self, request: Request, user: Mapping[str, Any]) -> Retrieved:
-        """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen."""
-        return self.candidates(self.score(request, user))
+    def score(self, asked: Asked, *, allowed: Array | None = None) -> Scored:
+        """What every retriever says; where `allowed` [m] is False an item is in no list."""
+        may = self._allowed(asked.hidden, allowed)
+        answers: dict[str, Answer] = {TWO_TOWER: self._nearness.answer(asked.embedding)}
+        for retriever in self._bundle.retrievers:
+            answers[retriever.name] = answer_of(retriever, asked.query, self.catalogue)
+        return Scored(asked.query, answers, lists_of(answers, may, self._settings.depth), may)
+
+    def retrieve(self, request: Request, user: Mapping[str, Any], *, allowed: Array | None = None) -> Retrieved:
+        """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen.
+
+        Where `allowed` [m] is False an item is left out besides.
+        """
+        return self.candidates(self.score(self._asker.one(request, user), allowed=allowed))
+
+    def popular(self, request: Request, user: Mapping[str, Any], *, allowed: Array | None = None) -> Retrieved:
+        """Candidates by popularity alone, of the user's segment and the request's context where a retriever says so.
+
+        It needs no tower and no index. What the other retrievers would have said is NaN, at the rank after the last.
+        """
+        query, may = self._asker.query(request, user), self._allowed(self._asker.hidden(request, user), allowed)
+        popular = {r.name: r for r in (ItemState(POPULAR), *self._bundle.retrievers) if r.name in POPULARITY}
+        answers = {name: answer_of(retriever, query, self.catalogue) for name, retriever in popular.items()}
+        depth = max(self._settings.depth, self._settings.total)
+        found = merge(answers, lists_of(answers, may, depth), depth=depth, total=self._settings.total)
+        retrieval = no_retrieval(self._bundle.manifest.retrievers, len(found.rows), depth=self._settings.depth)
+        for name, values in as_columns(tuple(popular), found).items():
+            if name in retrieval:
+                retrieval[name] = np.minimum(values, self._settings.depth + 1) if name.endswith("_rank") else values
+        return self._retrieved(query, found, tuple(popular), retrieval)
 
     def candidates(self, scored: Scored) -> Retrieved:
         """The candidates of one query, from its scores."""
-        names, queries = tuple(scored.scores), scored.queries
-        found = fuse(
-            {name: scores[None, :] for name, scores in scored.scores.items()},
-            scored.allowed[None, :],
-            depth=self._settings.depth,
-            total=self._settings.total,
-        )
-        retrieval = as_columns(names, found)
-        # A graph says nothing of items that are far; among candidates every cosine is known.
-        retrieval[score_feature(TWO_TOWER)] = self._embeddings[found.rows] @ scored.embedding
-        retrieval[LAST_ITEM_SCORE] = self._nearness_to_last(queries.history[0], found.rows)
+        names = tuple(scored.answers)
+        found = merge(scored.answers, scored.lists, depth=self._settings.depth, total=self._settings.total)
+        return self._retrieved(scored.query, found, names, as_columns(names, found))
+
+    def _retrieved(
+        self, query: Queries, found: fusion.Candidates, names: Sequence[str], retrieval: Columns
+    ) -> Retrieved:
+        retrieval = {**retrieval, LAST_ITEM_SCORE: self._nearness_to_last(query.history[0], found.rows)}
         sources = np.array(names, object)[found.source]
-        return Retrieved(found.rows, sources, retrieval, Requests(queries.users, queries.moments_us, queries.contexts))
-
-    def _near(self, query: Array, allowed: Array) -> Array:
-        """Cosine of `query` and every item [m]; in a large catalogue only that of the nearest ones."""
-        index, known = self._bundle.index, self.catalogue.known
-        if index.graph is None:
-            return np.asarray(self._embeddings @ query)
-        of_index = np.zeros(len(index.vectors), bool)
-        of_index[known[known >= 0]] = allowed[known >= 0]
-        found = index.search(query[None, :], self._settings.depth, of_index[None, :]).spread(len(of_index))
-        scores: Array = spread(found, self.catalogue)[0]
-        scores[known < 0] = self._embeddings[known < 0] @ query
-        return scores
-
-    def _queries(self, request: Request, columns: Columns, moments_us: Array) -> Queries:
-        encoder = self._bundle.encoder
-        return queries_of(
-            np.array([request.user_id], object),
-            columns,
-            moments_us,
-            [request.context],
-            segments=encoder.segments.assign(user_features_at(encoder.plan, columns, moments_us)).astype(np.int64),
-            table=self._items,
-            known=self.catalogue.known,
-            vocabulary=len(encoder.item_ids) - 1,
-            half_life=self._settings.half_life,
-        )
+        return Retrieved(found.rows, sources, retrieval, Requests(query.users, query.moments_us, query.contexts))
 
     def features(self, retrieved: Retrieved) -> Array:
         """The ranker's matrix [c, f] for retrieved candidates."""
+        return feature_matrix(self._bundle.encoder, retrieved.request, self.candidate_rows(retrieved))
+
+    def candidate_rows(self, retrieved: Retrieved, *, request: int = 0) -> CandidateRows:
+        """Candidates with the items' state as it is now, as those of the request of this number."""
         rows = retrieved.rows
-        candidates = CandidateRows(
-            request=np.zeros(len(rows), np.int64),
+        return CandidateRows(
+            request=np.full(len(rows), request, np.int64),
             item_ids=self._items.item_ids[rows],
-            items={name: self._items.columns[name][rows] for name in self._item_columns},
+            items={name: self._items.columns[name][rows] for name in self._bundle.encoder.plan.tastes},
             attributes=self._item_attributes[rows],
             retrieval=retrieved.retrieval,
+            features=self.catalogue.features(rows, int(retrieved.request.moments_us[0])),
         )
-        return feature_matrix(self._bundle.encoder, retrieved.request, candidates)
+
+    def rank_scores(self, matrix: Array) -> Array:
+        """The ranker's scores [c] of candidates' features [c, f].
+
+        Raises:
+            xgboost.core.XGBoostError: the ranker does not work, or takes other features.
+        """
+        return self._bundle.rank(matrix)
 
     def similar(self, item_id: str, k: int) -> tuple[RankedItem, ...]:
         """The k items nearest to `item_id` in the item tower; for an unknown item the most popular ones."""
@@ -183,7 +214,7 @@ class Recommender:
         if len(matrix) == 0:
             return Slate((), no_candidates(matrix.shape[1]), degraded)
         try:
-            scores = self._bundle.rank(matrix)
+            scores = self.rank_scores(matrix)
         except xgb.core.XGBoostError:
             scores, degraded = -np.arange(len(matrix), dtype=np.float32), (*degraded, "ranker")
         ids = self._items.item_ids[retrieved.rows]
@@ -194,12 +225,9 @@ class Recommender:
         )
         return Slate(items, Candidates(ids, retrieved.sources, matrix, scores), degraded)
 
-    def _allowed(self, request: Request, user: Mapping[str, Any]) -> Array:
-        allowed = self._items.known.copy()
-        hidden: set[str] = set(request.exclude)
-        if not self._bundle.repeat_consumption:
-            hidden.update(user.get("seen_items") or (), request.session)
-        allowed[[self._items.rows[i] for i in hidden if i in self._items.rows]] = False
+    def _allowed(self, hidden: Array, besides: Array | None) -> Array:
+        allowed: Array = self._items.known.copy() if besides is None else self._items.known & besides
+        allowed[hidden] = False
         return allowed
 
     def _nearness_to_last(self, history: Array, rows: Array) -> Array:
@@ -210,22 +238,16 @@ class Recommender:
         return nearness
 
     def _answer(self, scores: Array, k: int, source: str) -> tuple[RankedItem, ...]:
-        rows = best(scores[None, :], k)[0]
+        rows = np.flatnonzero(np.isfinite(scores))
         return tuple(
             RankedItem(str(self._items.item_ids[row]), float(scores[row]), rank, source)
-            for rank, row in enumerate(rows[np.isfinite(scores[rows])], start=1)
+            for rank, row in enumerate(highest(rows, scores[rows], k), start=1)
         )
 
 
-def build_recommender(bundle: Bundle, items: ItemTable) -> Recommender:
-    """Open a bundle over an item table; an item that training did not know is embedded by its features."""
-    return Recommender(bundle, items, bundle.embed_items(items.item_ids, items.columns))
+def build_recommender(bundle: Bundle, items: ItemTable, *, segments: bool = False) -> Recommender:
+    """Open a bundle over an item table; an item that training did not know is embedded by its features.
 
-
-def _with_session(user: Mapping[str, Any], session: Sequence[str], moment_us: int) -> Mapping[str, Any]:
-    """The user's row with the items of this visit at the end of the history, as met just now."""
-    if not session:
-        return user
-    items = [*(user.get("history_items") or ()), *session][-HISTORY_ITEMS:]
-    times = [*(user.get("history_times") or ()), *[moment_us] * len(session)][-HISTORY_ITEMS:]
-    return {**user, "history_items": items, "history_times": times}
+    Queries hold the user's segment where one of the bundle's retrievers needs it, or where `segments` asks for it.
+    """
+    return Recommender(bundle, items, bundle.embed_items(items.item_ids, items.columns), segments=segments)

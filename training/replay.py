@@ -27,7 +27,8 @@ from feature_repo.transforms.activity import BUCKETS
 
 Array = np.ndarray[Any, Any]
 
-USER_ROWS = 2000  # users' rows turned into Python values at once
+USER_ROWS = 10_000  # users' rows joined at once
+ROWS_OF_VALUES = 2_000  # of them turned into Python values at once
 
 
 @dataclass(frozen=True)
@@ -135,15 +136,22 @@ def _updates(
 
 def user_rows(store: FeatureStore, asked: list[Moment]) -> Iterator[Mapping[str, Any]]:
     """The raw user row of each request, as the online store would have given it at that moment."""
-    for at in range(0, len(asked), USER_ROWS):
-        part = asked[at : at + USER_ROWS]
+    for table in user_tables(store, asked, ROWS_OF_VALUES):
+        yield from table.to_pylist()
+
+
+def user_tables(store: FeatureStore, asked: list[Moment], rows: int) -> Iterator[pa.Table]:
+    """The raw user rows of all requests in order, at most `rows` of them at once."""
+    for start in range(0, len(asked), USER_ROWS):
+        part = asked[start : start + USER_ROWS]
         table = features_at(
             store,
             "user_id",
             np.array([m.user_id for m in part], object),
             np.array([m.moment_us for m in part], np.int64),
         )
-        yield from table.drop(["user_id", "event_timestamp"]).to_pylist()
+        table = table.drop(["user_id", "event_timestamp"])
+        yield from (table.slice(at, rows) for at in range(0, len(part), rows))
 
 
 def _table_at(store: FeatureStore, ids: Array, moment_us: int) -> ItemTable:

@@ -24,13 +24,17 @@ class Request:
 
 @dataclass(frozen=True)
 class RankedItem:
-    """An item of a slate. `propensity` is the probability that it holds this place; deterministic places have 1."""
+    """An item of a slate. `propensity` is the probability that it holds this place; deterministic places have 1.
+
+    `reason` is a sentence's part for a person to read, empty where nobody asked for one.
+    """
 
     item_id: str
     score: float
     rank: int
     source: str
     propensity: float = 1.0
+    reason: str = ""
 
 
 @dataclass(frozen=True)

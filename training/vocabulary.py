@@ -6,6 +6,7 @@ Index 0 means unknown or missing, so a new user, item or category always has an 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Vocabulary:
 
     def encode(self, texts: Array) -> Array:
         """Indexes of `texts`, any shape, as int64 of the same shape."""
-        found = np.fromiter((self.indexes.get(t, 0) for t in texts.ravel()), np.int64, texts.size)
+        found = np.fromiter(map(self.indexes.get, texts.ravel().tolist(), repeat(0)), np.int64, texts.size)
         return found.reshape(texts.shape)
 
     def to_json(self) -> Any:

@@ -22,7 +22,7 @@ def row_as_columns(row: Mapping[str, Any], schema: Mapping[str, pa.DataType]) ->
     return {name: _cell(row.get(name), kind) for name, kind in schema.items()}
 
 
-def take(columns: Columns, rows: np.ndarray[Any, Any]) -> Columns:
+def take(columns: Columns, rows: np.ndarray[Any, Any] | slice) -> Columns:
     return {name: values[rows] for name, values in columns.items()}
 
 

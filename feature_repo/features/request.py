@@ -37,14 +37,25 @@ def state_at(prefix: str, state: Columns, moment_us: Array) -> Columns:
     """
     windows = _windows(state[f"{prefix}_days"], state[f"{prefix}_counts"], moment_us)
     features = {f"{prefix}_events_{days}d": summed for days, summed in windows.items()}
-    total = np.broadcast_to(np.nan_to_num(state[f"{prefix}_event_count"], nan=0.0), windows[1].shape)
-    age = (moment_us - state[f"{prefix}_first_event"]) / MICROSECONDS_A_DAY
-    features[f"{prefix}_events"] = total
-    features[f"{prefix}_recency_days"] = (moment_us - state[f"{prefix}_last_event"]) / MICROSECONDS_A_DAY
-    features[f"{prefix}_age_days"] = age
-    features[f"{prefix}_frequency"] = total / np.fmax(age, 1.0)
+    total = _counted(state[f"{prefix}_event_count"])
+    features[f"{prefix}_events"] = np.broadcast_to(total, windows[1].shape)
+    features |= since(prefix, state, moment_us)
     features[f"{prefix}_trend"] = np.log((windows[7] / 7 + 1 / 30) / (windows[30] / 30 + 1 / 30))
-    return {name: values.astype(np.float32) for name, values in features.items()}
+    return {name: values.astype(np.float32, copy=False) for name, values in features.items()}
+
+
+def since_features(prefix: str) -> tuple[str, ...]:
+    """Names of what `since` gives: all of `state_at` that changes within a day."""
+    return (f"{prefix}_recency_days", f"{prefix}_age_days", f"{prefix}_frequency")
+
+
+def since(prefix: str, state: Columns, moment_us: Array) -> Columns:
+    """Recency, age and frequency, as in `state_at`; float32 [n] each."""
+    age = (moment_us - state[f"{prefix}_first_event"]) / MICROSECONDS_A_DAY
+    recency = (moment_us - state[f"{prefix}_last_event"]) / MICROSECONDS_A_DAY
+    total = _counted(state[f"{prefix}_event_count"])
+    values = (recency, age, total / np.fmax(age, 1.0))
+    return {name: v.astype(np.float32) for name, v in zip(since_features(prefix), values, strict=True)}
 
 
 def amounts_at(state: Columns, moment_us: Array) -> Columns:
@@ -70,6 +81,11 @@ def context_at(moment_us: Array) -> Columns:
     week_angle = 2 * np.pi * weekday / 7
     values = (hour, weekday, np.sin(day_angle), np.cos(day_angle), np.sin(week_angle), np.cos(week_angle))
     return {name: found.astype(np.float32) for name, found in zip(CONTEXT_FEATURES, values, strict=True)}
+
+
+def _counted(events: Array) -> Array:
+    """Events [n], 0 where there is no row."""
+    return np.where(np.isnan(events), 0.0, events)
 
 
 def _windows(days: Array, amounts: Array, moment_us: Array) -> dict[int, Array]:

@@ -1,6 +1,6 @@
 """Replay a window with one recommender: what it and its single stages would have recommended at every moment."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +9,19 @@ from feast import FeatureStore
 
 from feature_repo.core.errors import DatasetError
 from training.bundle import Bundle
-from training.recommender import POPULAR, Recommender, Scored, build_recommender
-from training.replay import ItemTimeline, Moment, user_rows
-from training.retrieval.fusion import best
+from training.ranker_features import CandidateRows, feature_matrix, join_candidates, join_requests
+from training.recommender import POPULAR, Recommender, Retrieved, Scored, build_recommender
+from training.replay import ItemTimeline, Moment, user_tables
+from training.retrieval.answers import answer_of
+from training.retrieval.fusion import lists_of
+from training.retrieval.popular_within import BY_SEGMENT
 from training.retrieval.port import Retriever
 from training.slate import Request
 
 Array = np.ndarray[Any, Any]
 
 K = 10
+REQUESTS_AT_ONCE = 128  # ranked together: bounds the memory of their features
 TWO_STAGE = "two-stage"
 
 
@@ -50,45 +54,64 @@ def replay(
 
     The models are the bundle's retrievers, each alone, those of `beside`, and the two-stage recommender.
     """
-    recommender = build_recommender(bundle, timeline.table)
+    by_segment = any(retriever.name == BY_SEGMENT for retriever in beside)
+    recommender = build_recommender(bundle, timeline.table, segments=by_segment)
     models = (*bundle.manifest.retrievers, *(retriever.name for retriever in beside), TWO_STAGE)
     slates = {model: np.full((len(asked), K), -1, np.int64) for model in models}
     ranked: list[tuple[Array, Array, Array]] = []
-    shown, features, places = [], [], 0
-    for number, (moment, user) in enumerate(zip(asked, user_rows(store, asked), strict=True)):
-        recommender.items_changed(timeline.advance(moment.moment_us))
-        request = Request(moment.user_id, moment.time, k=K, context=moment.context)
-        scored = recommender.score(request, user)
-        for model, rows in _alone(recommender, scored, beside).items():
-            slates[model][number, : len(rows)] = rows
-        candidates = recommender.rank(request, recommender.candidates(scored)).candidates
-        order = np.argsort(-candidates.scores, kind="stable")[:K]
-        slates[TWO_STAGE][number, : len(order)] = [timeline.table.rows[i] for i in candidates.item_ids[order]]
-        clicked = np.isin(candidates.item_ids, np.array(moment.items, object))
-        ranked.append((np.full(len(clicked), number), candidates.scores, clicked))
-        shown.append(places + order)
-        features.append(candidates.features[order])
-        places += len(clicked)
-        on_request()
+    shown, features, places, first = [], [], 0, 0
+    for users in user_tables(store, asked, REQUESTS_AT_ONCE):
+        part = asked[first : first + len(users)]
+        found = []
+        for number, (moment, one) in enumerate(zip(part, recommender.ask(_requests(part), users), strict=True), first):
+            recommender.items_changed(timeline.advance(moment.moment_us))
+            scored = recommender.score(one)
+            for model, rows in _alone(recommender, scored, beside).items():
+                slates[model][number, : len(rows)] = rows
+            retrieved = recommender.candidates(scored)
+            # Features are taken now: the next request finds the items in another state.
+            found.append((retrieved, recommender.candidate_rows(retrieved, request=number - first)))
+            on_request()
+        for number, (rows, matrix, scores) in enumerate(_ranked(recommender, found), first):
+            order = np.argsort(-scores, kind="stable")[:K]
+            slates[TWO_STAGE][number, : len(order)] = rows[order]
+            wanted = [timeline.table.rows.get(item, -1) for item in asked[number].items]
+            ranked.append((np.full(len(rows), number), scores, np.isin(rows, wanted)))
+            shown.append(places + order)
+            features.append(matrix[order])
+            places += len(rows)
+        first += len(part)
     if not places:
         raise DatasetError(f"a replay needs a request that can be answered; none of {len(asked)} got a slate")
     numbers, scores, clicks = (np.concatenate(column) for column in zip(*ranked, strict=True))
     return Replayed(slates, numbers, scores, clicks, np.concatenate(shown), np.concatenate(features))
 
 
+def _requests(part: Sequence[Moment]) -> list[Request]:
+    return [Request(moment.user_id, moment.time, k=K, context=moment.context) for moment in part]
+
+
+def _ranked(
+    recommender: Recommender, found: Sequence[tuple[Retrieved, CandidateRows]]
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Rows [c], features [c, f] and ranker scores [c] of the candidates of each request, all ranked at once."""
+    requests = join_requests([retrieved.request for retrieved, _ in found])
+    matrix = feature_matrix(recommender.bundle.encoder, requests, join_candidates([rows for _, rows in found]))
+    scores = recommender.rank_scores(matrix) if len(matrix) else np.zeros(0, np.float32)
+    ends = np.cumsum([len(retrieved.rows) for retrieved, _ in found])
+    parts = (np.split(values, ends[:-1]) for values in (matrix, scores))
+    return zip((retrieved.rows for retrieved, _ in found), *parts, strict=True)
+
+
 def _alone(recommender: Recommender, scored: Scored, beside: Sequence[Retriever]) -> Mapping[str, Array]:
     """The slate of each retriever alone. Where it has too little to say, popular items fill it, as in any product."""
-    others = {r.name: r.scores(scored.queries, recommender.catalogue)[0] for r in beside}
-    by_model = {**scored.scores, **others}
-    popular = _top(by_model[POPULAR], scored.allowed) if POPULAR in by_model else np.zeros(0, np.int64)
+    may = scored.allowed
+    others = {r.name: answer_of(r, scored.query, recommender.catalogue) for r in beside}
+    enough = recommender.bundle.candidates.depth >= K
+    found = {model: rows[:K] for model, rows in scored.lists.items()} if enough else lists_of(scored.answers, may, K)
+    found |= lists_of(others, may, K)
+    popular = found.get(POPULAR, np.zeros(0, np.int64))
     slates = {}
-    for model, scores in by_model.items():
-        own = _top(scores, scored.allowed)
+    for model, own in found.items():
         slates[model] = np.concatenate([own, popular[~np.isin(popular, own)]])[:K] if len(own) < K else own
     return slates
-
-
-def _top(scores: Array, allowed: Array) -> Array:
-    scores = np.where(allowed, scores, -np.inf)
-    rows = best(scores[None, :], K)[0]
-    return np.asarray(rows[np.isfinite(scores[rows])])

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from scipy import linalg, sparse
 
+from training.retrieval.answers import Answer, Kept, Sums
 from training.retrieval.port import Array, Catalogue, Log, Queries, spread
 from training.retrieval.sparse_top import ItemWeights, compact, cut
 from training.settings import EaseSettings, SparseTopSettings
@@ -40,6 +41,9 @@ class Ease:
 
     def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
         return spread(self._weights.scores(queries.met), catalogue)
+
+    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
+        return Sums(*self._weights.sums(queries.met), catalogue)
 
     def arrays(self) -> dict[str, Array]:
         return self._weights.arrays()

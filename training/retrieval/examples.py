@@ -19,7 +19,7 @@ from training.settings import TrainingSettings
 
 Array = np.ndarray[Any, Any]
 
-SEEN = frozenset({"user_seen"})  # a filter's state; the towers do not read it
+SEEN = frozenset({"user_seen", "user_hidden"})  # the filters' state; the towers do not read it
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from training.retrieval.answers import Answer
+from training.retrieval.port import NOTHING
+
 Array = np.ndarray[Any, Any]
 
 SMOOTHING = 60  # the paper's k: how little the very first places count above the next ones
@@ -45,6 +48,25 @@ def fuse(scores: Mapping[str, Array], allowed: Array, *, depth: int, total: int)
     return Candidates(query, chosen, ranks.argmin(axis=1), np.where(np.isfinite(values), values, np.nan), ranks)
 
 
+def merge(answers: Mapping[str, Answer], lists: Mapping[str, Array], *, depth: int, total: int) -> Candidates:
+    """What `fuse` gives for a single query, from answers and their `lists` of `depth` instead of all scores."""
+    rows = np.sort(np.concatenate([*lists.values()]))
+    rows = rows[np.diff(rows, prepend=-1) > 0]
+    ranks = np.full((len(lists), len(rows)), depth + 1, np.float32)
+    for of_list, found in zip(ranks, lists.values(), strict=True):
+        of_list[np.searchsorted(rows, found)] = np.arange(1, len(found) + 1)
+    chosen = np.argsort(-_reciprocal(ranks, depth).sum(axis=0), kind="stable")[:total]
+    rows, ranks = rows[chosen], ranks[:, chosen].T
+    values = np.stack([answer.at(rows) for answer in answers.values()], axis=1).astype(np.float32, copy=False)
+    values[values == NOTHING] = np.nan
+    return Candidates(np.zeros(len(rows), np.int64), rows, ranks.argmin(axis=1), values, ranks)
+
+
+def lists_of(answers: Mapping[str, Answer], allowed: Array, depth: int) -> dict[str, Array]:
+    """The `depth` best rows of each answer, of those that are `allowed` [m]."""
+    return {name: answer.best(depth, allowed) for name, answer in answers.items()}
+
+
 def score_feature(name: str) -> str:
     return f"{name.replace('-', '_')}_score"
 
@@ -64,14 +86,35 @@ def as_columns(names: Sequence[str], found: Candidates) -> dict[str, Array]:
     return dict(zip(retrieval_features(names), columns, strict=True))
 
 
+def no_retrieval(names: Sequence[str], count: int, *, depth: int) -> dict[str, Array]:
+    """The columns [count] of `as_columns` for retrievers that were not asked."""
+    values = (np.full(count, value, np.float32) for _ in names for value in (np.nan, depth + 1))
+    return dict(zip(retrieval_features(names), values, strict=True))
+
+
 def best(scores: Array, count: int) -> Array:
-    """Columns of the `count` highest scores of each row [q, count], best first; equal scores keep their order."""
+    """Columns of the `count` highest scores of each row [q, count], best first; of equal ones the first."""
     count = min(count, scores.shape[1])
     if count == 0:
         return np.zeros((len(scores), 0), np.int64)
-    found = np.sort(np.argpartition(-scores, count - 1, axis=1)[:, :count], axis=1)
+    found = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    _settle_ties(scores, found)
+    found.sort(axis=1)
     order = np.argsort(-np.take_along_axis(scores, found, axis=1), axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1)
+
+
+def _settle_ties(scores: Array, found: Array) -> None:
+    """Of equal scores at the border of `found` [q, count] take the first columns, in place.
+
+    A partition takes any of them, and another processor others.
+    """
+    border = np.take_along_axis(scores, found, axis=1).min(axis=1, keepdims=True)
+    at_least = (scores >= border).sum(axis=1)
+    for row in np.flatnonzero((at_least > found.shape[1]) & np.isfinite(border[:, 0])):
+        above = np.flatnonzero(scores[row] > border[row])
+        ties = np.flatnonzero(scores[row] == border[row])
+        found[row] = np.concatenate([above, ties[: found.shape[1] - len(above)]])
 
 
 def _ranks(scores: Array, depth: int) -> Array:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime  # noqa: F401 - imported after usearch it ends the process with a segmentation fault
 from usearch.index import BatchMatches, Index
 
 from feature_repo.core.errors import BundleError
@@ -35,12 +36,6 @@ class Found:
     rows: Array
     scores: Array
 
-    def spread(self, items: int) -> Array:
-        """Scores over a catalogue of so many items, float32 [q, items]; NOTHING for what was not found."""
-        scores = np.full((len(self.rows), items + 1), NOTHING, np.float32)
-        np.put_along_axis(scores, self.rows, self.scores, axis=1)  # -1 falls into the column too many
-        return scores[:, :items]
-
 
 @dataclass(frozen=True)
 class ItemIndex:
@@ -56,6 +51,12 @@ class ItemIndex:
             for part in (slice(at, at + QUERIES_AT_ONCE) for at in range(0, max(len(queries), 1), QUERIES_AT_ONCE))
         ]
         return Found(np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts]))
+
+    def near(self, query: Array, count: int) -> Array:
+        """Rows of the `count` vectors that the graph finds nearest to one `query` [d], and those that it lacks."""
+        assert self.graph is not None
+        found = _proposed(self.graph, query[None, :], min(count, len(self.graph)), len(self.vectors))[0]
+        return np.asarray(found[found >= 0])
 
     def save(self, folder: Path) -> None:
         np.save(folder / VECTORS, self.vectors)
@@ -90,7 +91,7 @@ def build_index(vectors: Array, settings: IndexSettings) -> ItemIndex:
     graph = Index(
         ndim=vectors.shape[1],
         metric="ip",
-        dtype="f32",
+        dtype="f16",  # of what proposes rows; halves what a search reads, and finds as many
         connectivity=settings.connectivity,
         expansion_add=settings.expansion_add,
         expansion_search=settings.expansion_search,

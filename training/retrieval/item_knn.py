@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from training.retrieval.answers import Answer, Kept, Sums
 from training.retrieval.port import Array, Catalogue, Log, Queries, spread
 from training.retrieval.sparse_top import ItemWeights, largest_of_rows, narrow
 from training.settings import ItemKnnSettings
@@ -37,6 +38,9 @@ class ItemKnn:
 
     def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
         return spread(self._weights.scores(queries.met), catalogue)
+
+    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
+        return Sums(*self._weights.sums(queries.met), catalogue)
 
     def arrays(self) -> dict[str, Array]:
         return self._weights.arrays()

@@ -8,6 +8,7 @@ import numpy as np
 
 from feature_repo.features.columns import Columns
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from training.retrieval.answers import Answer, Kept
 from training.retrieval.port import NOTHING, Array, Catalogue, Log, Queries
 
 TIE_BREAK = 1e-6  # one event of all time, beside one of the window
@@ -62,6 +63,9 @@ class ItemState:
             asked = np.flatnonzero(days == day)
             found[asked] = self._formula(catalogue.state(int(queries.moments_us[asked[0]])))
         return found
+
+    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
+        return catalogue.ranking(self.name, self._formula, int(queries.moments_us[0]))
 
     def arrays(self) -> dict[str, Array]:
         return {}

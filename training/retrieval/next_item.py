@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from training.retrieval.answers import Answer, Kept, Sums
 from training.retrieval.port import Array, Catalogue, Log, Queries, spread
 from training.retrieval.sparse_top import ItemWeights, largest_of_rows
 from training.settings import NextItemSettings, SparseTopSettings
@@ -39,6 +40,9 @@ class NextItem:
     def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
         return spread(self._weights.scores(self._last(queries, catalogue)), catalogue)
 
+    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
+        return Sums(*self._weights.sums(self._last(queries, catalogue)), catalogue)
+
     def arrays(self) -> dict[str, Array]:
         return self._weights.arrays()
 
@@ -55,8 +59,12 @@ class NextItem:
         rows = np.where(history >= 0, catalogue.known[history], -1) if len(catalogue.known) else history
         query, place = np.nonzero(rows >= 0)
         weights = (0.5 ** (later[query, place] / self._settings.half_life)).astype(np.float32)
-        shape = (len(queries), self._weights.matrix.shape[0])
-        return sparse.csr_array((weights, (query, rows[query, place])), shape=shape)
+        items = self._weights.matrix.shape[0]
+        cells, of_cell = np.unique(query * items + rows[query, place], return_inverse=True)
+        summed = np.zeros(len(cells), np.float32)
+        np.add.at(summed, of_cell, weights)
+        starts = np.searchsorted(cells, np.arange(len(queries) + 1) * items)
+        return sparse.csr_array((summed, cells % max(items, 1), starts), shape=(len(queries), items))
 
 
 def pairs_of_moments(log: Log, window: int, backward: float) -> tuple[sparse.csr_array, sparse.csr_array]:

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from training.retrieval.answers import Answer, Kept
 from training.retrieval.port import Array, Catalogue, Log, Queries, spread
 from training.retrieval.sparse_top import csr_arrays, csr_restored, nothing_at_zero
 from training.settings import PopularWithinSettings
@@ -44,12 +45,12 @@ class PopularWithin:
         return self.restore({"overall": overall, "groups": names, **csr_arrays("counts", counts)})
 
     def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
-        shares = np.repeat(self._overall[None], len(queries), axis=0)
-        for share, asked in zip(shares, self._asked(queries), strict=True):
-            for group in asked:
-                if group in self._groups:
-                    self._scale(share, self._groups[group])
-        return spread(nothing_at_zero(shares), catalogue)
+        shares = [self._shares(asked) for asked in self._asked(queries)]
+        return spread(nothing_at_zero(np.reshape(shares, (len(queries), len(self._overall)))), catalogue)
+
+    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
+        (asked,) = self._asked(queries)
+        return catalogue.fixed((self.name, *asked), lambda: self.scores(queries, catalogue)[0])
 
     def arrays(self) -> dict[str, Array]:
         names = np.array(list(self._groups), str).reshape(-1, 2)
@@ -75,9 +76,19 @@ class PopularWithin:
         return [(name, value) for value in kept], counts
 
     def _asked(self, queries: Queries) -> Iterator[list[Group]]:
+        """The groups of each query that were seen."""
+        groups: Iterator[list[Group]]
         if self.name == BY_SEGMENT:
-            return ([("", str(int(segment)))] for segment in queries.segments)
-        return ([(name, str(value)) for name, value in context.items()] for context in queries.contexts)
+            groups = ([("", str(int(segment)))] for segment in queries.segments)
+        else:
+            groups = ([(name, str(value)) for name, value in context.items()] for context in queries.contexts)
+        return ([group for group in asked if group in self._groups] for asked in groups)
+
+    def _shares(self, asked: list[Group]) -> Array:
+        share = self._overall.copy()
+        for group in asked:
+            self._scale(share, self._groups[group])
+        return share
 
     def _scale(self, share: Array, group: int) -> None:
         """Multiply overall shares [i] by p_i|g / p_i, in place."""

@@ -1,6 +1,7 @@
 """Requests with raw user features as the queries of retrievers."""
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def queries_of(
     What was met counts half as much for every `half_life` items that were met after it.
     """
     items = users["history_items"]
-    rows = np.fromiter((table.rows.get(item, -1) for item in items.ravel()), np.int64, items.size).reshape(items.shape)
+    rows = np.fromiter(map(table.rows.get, items.ravel().tolist(), repeat(-1)), np.int64, items.size)
+    rows = rows.reshape(items.shape)
     # Lists are padded at their end; positions of a history count from its newest item.
     lengths = (items != None).sum(axis=1)  # noqa: E711 - an elementwise comparison
     shift = np.arange(items.shape[1]) - (items.shape[1] - lengths)[:, None]
@@ -52,11 +54,9 @@ def _bag(history: Array, known: Array, vocabulary: int, half_life: float) -> spa
     weights = 0.5 ** (np.arange(history.shape[1])[::-1] / half_life)
     query, place = np.nonzero((history >= 0) & (known[history] >= 0))
     columns = known[history[query, place]]
-    # The newest meeting counts where an item was met more than once: the last of its places.
-    ordered = np.lexsort((place, columns, query))
-    newest = np.ones(len(ordered), bool)
-    newest[:-1] = (np.diff(query[ordered]) != 0) | (np.diff(columns[ordered]) != 0)
-    kept = ordered[newest]
-    starts = np.searchsorted(query[kept], np.arange(len(history) + 1))
+    # The newest meeting counts where an item was met more than once: the first from the end.
+    cells, from_end = np.unique((query * vocabulary + columns)[::-1], return_index=True)
+    kept = len(columns) - 1 - from_end
+    starts = np.searchsorted(cells, np.arange(len(history) + 1) * vocabulary)
     values = weights[place[kept]].astype(np.float32)
     return sparse.csr_array((values, columns[kept], starts), shape=(len(history), vocabulary))

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from training.retrieval.answers import Answer, Few, Kept
 from training.retrieval.port import NOTHING, Array, Catalogue, Log, Queries
 from training.settings import RepeatSettings
 
@@ -28,14 +29,22 @@ class Repeat:
         return self
 
     def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
+        items = len(catalogue.item_ids)
+        cells, found = self._cells(queries, items)
+        scores = np.full(len(queries) * items, NOTHING, np.float32)
+        scores[cells] = found
+        return scores.reshape(len(queries), items)
+
+    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
+        return Few(*self._cells(queries, len(catalogue.item_ids)))
+
+    def _cells(self, queries: Queries, items: int) -> tuple[Array, Array]:
+        """Ascending cells of a matrix [q, items] that have a score, and the scores, float32."""
         query, place = np.nonzero(queries.history >= 0)
         ages = queries.moments_us[query] - queries.history_us[query, place]
         weights = np.exp2(-np.clip(ages / self._half_life_us, 0.0, MOST_HALF_LIVES))
-        items = len(catalogue.item_ids)
         cells, of_cell = np.unique(query * items + queries.history[query, place], return_inverse=True)
-        scores = np.full(len(queries) * items, NOTHING, np.float32)
-        scores[cells] = np.log2(np.bincount(of_cell, weights, minlength=len(cells)))
-        return scores.reshape(len(queries), items)
+        return cells, np.log2(np.bincount(of_cell, weights, minlength=len(cells))).astype(np.float32)
 
     def arrays(self) -> dict[str, Array]:
         return {}

@@ -5,6 +5,7 @@ Every sum over a bag of met items that is exactly 0 has no summand: nothing that
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,8 @@ from training.settings import SparseTopSettings
 
 Array = np.ndarray[Any, Any]
 
+FEW = 16  # items for each weight that was read, from which on most sums are 0
+WHOLE_ITEMS = 2_048  # 16 MiB
 BLOCK_ROWS = 2_048  # rows of an item-item product that are in memory at once
 
 
@@ -29,6 +32,30 @@ class ItemWeights:
         if isinstance(self.matrix, np.ndarray):
             return nothing_at_zero(bags @ self.matrix)
         return nothing_at_zero((narrow(bags) @ self.matrix).toarray())
+
+    def sums(self, bag: sparse.csr_array) -> tuple[Array, Array]:
+        """Weighted sums over one bag [1, i], float32 [i], 0 where there is no summand; and places that may be others.
+
+        Places ascend. Only the rows of the bag are read.
+        """
+        if self._small is not None:
+            sums = np.asarray((bag @ self._small)[0], np.float32)
+            return sums, np.flatnonzero(sums != 0)
+        rows = self.matrix[bag.indices.astype(np.int32, copy=False)]
+        sums = np.asarray(rows.T @ bag.data.astype(np.float32, copy=False))
+        if len(sums) < FEW * rows.nnz:
+            return sums, np.flatnonzero(sums != 0)
+        met = np.zeros(len(sums), bool)  # an eighth of what a look at all sums reads
+        met[rows.indices] = True
+        return sums, np.flatnonzero(met)
+
+    @cached_property
+    def _small(self) -> Array | None:
+        """The whole matrix where it is small: one product with it is faster than choosing its rows."""
+        if isinstance(self.matrix, np.ndarray):
+            return self.matrix
+        whole: Array | None = self.matrix.toarray() if self.matrix.shape[0] <= WHOLE_ITEMS else None
+        return whole
 
     def arrays(self) -> dict[str, Array]:
         if isinstance(self.matrix, np.ndarray):

@@ -51,5 +51,7 @@ class UserKnn:
     def _cosines(self, common: sparse.csr_array, asked: Array) -> sparse.csr_array:
         """Shrunk cosines [b, u] from items in common, for queries whose bags have the lengths `asked` [b]."""
         lengths = np.repeat(asked, np.diff(common.indptr)) * self._roots[common.indices]
-        cosines = (common.data / (lengths + self._settings.shrinkage)).astype(np.float32)
+        shrunk = lengths + self._settings.shrinkage
+        # The square of a tiny weight is 0, and so is the length of a bag of nothing else.
+        cosines = np.divide(common.data, shrunk, out=np.zeros(shrunk.shape), where=shrunk > 0).astype(np.float32)
         return sparse.csr_array((cosines, common.indices, common.indptr), shape=common.shape)

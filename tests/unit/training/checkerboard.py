@@ -4,6 +4,7 @@ Users 0, 2, 4, 6 met items of group 0 (items 0, 2, 4, 6), the others those of gr
 was never met, and one more user met a single item. An event a day and user, so that there is an order in time.
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy import sparse
 
 from feature_repo.features.columns import Columns
 from feature_repo.features.request import state_at
+from training.retrieval.answers import Ranking, ranking_of
 from training.retrieval.port import Log, Queries
 from training.settings import (
     AlsSettings,
@@ -47,6 +49,19 @@ class TinyCatalogue:
     item_ids: Array
     known: Array
     log: Log
+
+    @property
+    def rows_of(self) -> Array:
+        rows = np.full(len(self.log.item_ids), -1)
+        there = np.flatnonzero(self.known >= 0)
+        rows[self.known[there]] = there
+        return rows
+
+    def ranking(self, name: str, formula: Callable[[Columns], Array], moment_us: int) -> Ranking:  # noqa: ARG002
+        return ranking_of(formula(self.state(moment_us)).astype(np.float32))
+
+    def fixed(self, key: Hashable, scores: Callable[[], Array]) -> Ranking:  # noqa: ARG002
+        return ranking_of(scores())
 
     def state(self, moment_us: int) -> Columns:
         of_item = [self.log.moments_us[self.log.items == row] if row >= 0 else np.zeros(0) for row in self.known]

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ import xgboost as xgb
 from serving_world import write_bundle
 
 from feature_repo.features.item import REACH_FEATURES
-from feature_repo.store.item_table import item_table
+from feature_repo.store.item_table import ItemTable, item_table
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 from training.bundle import Bundle, load_bundle
+from training.ranker_features import feature_matrix, join_candidates, join_requests
 from training.recommender import POPULAR, TWO_TOWER, Recommender, build_recommender
+from training.retrieval.catalogue import TableCatalogue
 from training.slate import Request
 
 NOW = datetime(1998, 7, 20, tzinfo=UTC)
@@ -94,6 +96,11 @@ def test_what_was_seen_is_not_recommended_again_where_repeats_are_forbidden(reco
     assert shown(recommender, {"seen_items": ITEMS}) == []
 
 
+def test_what_the_user_hid_is_not_recommended_whether_repeats_are_allowed_or_not(recommender: Recommender) -> None:
+    assert "i39" in shown(recommender, {}, k=40)
+    assert "i39" not in shown(recommender, {"hidden_items": ["i39", "an item that is gone"]}, k=40)
+
+
 def test_excluded_and_session_items_are_left_out_and_unknown_ones_do_no_harm(recommender: Recommender) -> None:
     found = shown(recommender, {}, k=40, exclude=frozenset({"i39", "nothing"}), session=("i38", "nobody"))
 
@@ -163,3 +170,107 @@ def test_similar_items_are_others_and_an_unknown_item_gets_popular_ones(recommen
 def test_an_item_is_shown_by_its_declared_attributes_only(recommender: Recommender) -> None:
     assert recommender.item("i3") == {"title": "Film 3"}
     assert recommender.item("nothing") == {}
+
+
+def test_the_parts_of_an_answer_make_up_the_whole(recommender: Recommender) -> None:
+    request = Request("u1", NOW, k=7)
+    whole = recommender.recommend(request, {"history_items": ["i3"], "history_times": [NOW_US]})
+
+    found = recommender.retrieve(request, {"history_items": ["i3"], "history_times": [NOW_US]})
+    matrix = recommender.features(found)
+    scores = recommender.rank_scores(matrix)
+
+    np.testing.assert_array_equal(matrix, whole.candidates.features)
+    np.testing.assert_array_equal(scores, whole.candidates.scores)
+    assert recommender.items.item_ids[found.rows].tolist() == whole.candidates.item_ids.tolist()
+    assert recommender.embeddings.shape == (len(recommender.items), 8)
+
+
+def test_what_is_not_allowed_besides_is_no_candidate_and_others_take_its_place(recommender: Recommender) -> None:
+    everything = recommender.retrieve(Request("u1", NOW), {})
+    allowed = np.ones(len(recommender.items), bool)
+    allowed[everything.rows[:15]] = False
+
+    found = recommender.retrieve(Request("u1", NOW), {}, allowed=allowed)
+    popular = recommender.popular(Request("u1", NOW), {}, allowed=allowed)
+
+    assert allowed[found.rows].all()
+    assert len(found.rows) == 20
+    assert allowed[popular.rows].all()
+    assert not allowed[everything.rows[:15]].any()
+
+
+def test_popular_candidates_need_neither_tower_nor_index_and_can_be_ranked(
+    bundle: Bundle, recommender: Recommender
+) -> None:
+    nothing: Any = None
+    broken = replace(bundle, query_tower=nothing, item_tower=nothing, index=replace(bundle.index, graph=nothing))
+    poor = Recommender(broken, recommender.items, recommender.embeddings)
+
+    found = poor.popular(Request("u1", NOW), {"seen_items": ["i39"]})
+
+    assert recommender.items.item_ids[found.rows].tolist() == [f"i{n}" for n in range(38, 18, -1)]
+    assert set(found.sources) == {POPULAR}
+    assert np.isnan(found.retrieval["two_tower_score"]).all()
+    assert found.retrieval["popular_30d_rank"].tolist() == [*range(1, 16), *[16] * 5]
+    assert poor.features(found).shape == (20, len(poor.feature_names))
+
+
+def test_a_bundle_over_another_table_answers_like_one_opened_over_it(recommender: Recommender) -> None:
+    """The item table is renewed while requests are answered: the old recommender must go on unchanged."""
+    before = shown(recommender, {}, k=40)
+    columns = {name: values[:30] for name, values in recommender.items.columns.items()}
+    fewer = ItemTable(
+        recommender.items.item_ids[:30],
+        columns,
+        NOW,
+        {item: row for row, item in enumerate(ITEMS[:30])},
+        np.ones(30, bool),
+    )
+
+    renewed = recommender.over(fewer)
+
+    assert shown(renewed, {}, k=40) == shown(build_recommender(recommender.bundle, fewer), {}, k=40)
+    assert set(shown(renewed, {}, k=40)) <= set(ITEMS[:30])
+    assert shown(recommender, {}, k=40) == before
+
+
+def test_many_requests_at_once_are_made_ready_like_one_by_one(recommender: Recommender) -> None:
+    """A replay asks in batches; what it measures must be what a server would have answered."""
+    users = [
+        {"history_items": ["i3", "i5", "i3"], "history_times": [1, 2, 3], "seen_items": ["i3", "i5"]},
+        {"history_items": None, "history_times": None, "seen_items": None},
+        {"history_items": ["i9"], "history_times": [NOW_US], "seen_items": ["i9", "nothing"]},
+    ]
+    requests = [Request(f"u{n}", NOW, exclude=frozenset({"i1"})) for n in range(len(users))]
+    table = pa.Table.from_pylist(users)
+
+    many = [recommender.candidates(recommender.score(asked)) for asked in recommender.ask(requests, table)]
+
+    for request, user, found in zip(requests, users, many, strict=True):
+        alone = recommender.retrieve(request, user)
+        np.testing.assert_array_equal(found.rows, alone.rows)
+        np.testing.assert_array_equal(recommender.features(found), recommender.features(alone))
+    requests_at_once = join_requests([found.request for found in many])
+    rows = [recommender.candidate_rows(found, request=number) for number, found in enumerate(many)]
+    matrix = feature_matrix(recommender.bundle.encoder, requests_at_once, join_candidates(rows))
+    np.testing.assert_array_equal(matrix, np.concatenate([recommender.features(found) for found in many]))
+
+
+def test_a_day_that_was_prepared_is_answered_as_one_that_was_not(
+    bundle: Bundle, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = Request("u1", NOW + timedelta(days=1))
+    expected = build_recommender(bundle, recommender.items).recommend(tomorrow, {})
+    recommender.recommend(Request("u1", NOW), {})
+    recommender.prepare(tomorrow.moment)
+    renewed = recommender.over(recommender.items)
+    built: list[int] = []
+    monkeypatch.setattr(TableCatalogue, "_whole", lambda _, day: built.append(day))
+
+    today, found = renewed.recommend(Request("u1", NOW), {}), recommender.recommend(tomorrow, {})
+
+    assert not built
+    assert len(today.items) == 10
+    np.testing.assert_array_equal(found.candidates.features, expected.candidates.features)
+    np.testing.assert_array_equal(found.candidates.item_ids, expected.candidates.item_ids)

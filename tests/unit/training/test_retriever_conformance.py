@@ -21,15 +21,17 @@ from checkerboard import (
     queries_of,
 )
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import sparse
 
 from feature_repo.core.errors import SettingsRefused
+from training.retrieval.answers import answer_of
 from training.retrieval.item_state import FORMULAS
 from training.retrieval.port import NOTHING, Retriever
 from training.retrieval.retrievers import NOT_SERVABLE, RETRIEVERS, retriever
-from training.settings import BaselineSettings
+from training.settings import BaselineSettings, SparseTopSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -161,6 +163,49 @@ def test_any_bag_is_answered_without_nan(name: str, bag: list[float]) -> None:
     assert found.dtype == np.float32
     assert not np.isnan(found).any()
     assert not np.isposinf(found).any()
+
+
+def listed(scores: Array, allowed: Array, count: int) -> list[int]:
+    """The first rows by score, of equal ones the first: what an answer's list has to be."""
+    rows = [row for row in range(len(scores)) if allowed[row] and np.isfinite(scores[row])]
+    return sorted(rows, key=lambda row: (-scores[row], row))[:count]
+
+
+@every
+@hypothesis_settings(max_examples=20)
+@given(
+    order=st.permutations(range(-1, ITEMS + 1)),
+    allowed=st.lists(st.booleans(), min_size=ITEMS + 2, max_size=ITEMS + 2),
+    user=st.integers(0, USERS),
+    count=st.integers(1, ITEMS + 3),
+)
+def test_the_answer_to_one_query_is_what_its_scores_of_all_items_say(
+    name: str, order: list[int], allowed: list[bool], user: int, count: int
+) -> None:
+    known = np.array(order)
+    catalogue = TinyCatalogue(np.array([f"x{row}" for row in range(len(order))], object), known, LOG)
+    asked = one_of(EVERYBODY, user)
+    query = replace(asked, history=np.where(asked.history >= 0, catalogue.rows_of[asked.history], -1))
+
+    answer = answer_of(fitted(name), query, catalogue)
+
+    whole = scores(name, query, catalogue)[0]
+    assert answer.best(count, np.array(allowed)).tolist() == listed(whole, np.array(allowed), count)
+    rows = np.random.default_rng(count).permutation(len(order))
+    np.testing.assert_array_equal(answer.at(rows), whole[rows])
+
+
+@pytest.mark.parametrize("name", ["ease", "edlae", "item-knn", "next-item"])
+def test_weights_kept_as_the_top_of_each_row_are_answered_from_as_whole_ones_are(name: str) -> None:
+    sparse_top = SparseTopSettings(dense_items=0, top_n=3)
+    cut = retriever(name, SETTINGS.model_copy(update={"sparse": sparse_top})).fit(LOG, seed=3)
+
+    answers = [answer_of(cut, one_of(EVERYBODY, row), CATALOGUE) for row in range(USERS + 1)]
+
+    whole, everything = cut.scores(EVERYBODY, CATALOGUE), np.ones(ITEMS + 1, bool)
+    for row, answer in enumerate(answers):
+        assert answer.best(ITEMS, everything).tolist() == listed(whole[row], everything, ITEMS)
+        np.testing.assert_array_equal(answer.at(np.arange(ITEMS + 1)), whole[row])
 
 
 @every

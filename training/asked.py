@@ -1,0 +1,135 @@
+"""Requests made ready for retrieval: raw user rows as queries, with the query tower's vectors and what must not come.
+
+One request comes with a row as the online store gives it, many come with a table of rows; both are the same afterwards.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from feature_repo.dataset.split import to_microseconds
+from feature_repo.features.columns import Columns, as_columns, row_as_columns, take
+from feature_repo.features.user import user_features_at
+from feature_repo.store.item_table import ItemTable
+from feature_repo.transforms.sequences import HISTORY_ITEMS
+from training.bundle import Bundle
+from training.retrieval.answers import Kept
+from training.retrieval.popular_within import BY_SEGMENT
+from training.retrieval.port import Queries
+from training.retrieval.queries import queries_of
+from training.slate import Request
+
+Array = np.ndarray[Any, Any]
+
+SEEN, HIDDEN = "seen_items", "hidden_items"  # read as plain lists of ids, and by no model
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its query, the query tower's vector [d], and rows of the item table that must not come [h]."""
+
+    query: Queries
+    embedding: Array
+    hidden: Array
+
+
+class Asker:
+    """Turns requests to one bundle over one item table into queries; `segments` where a retriever needs the user's."""
+
+    def __init__(self, bundle: Bundle, items: ItemTable, catalogue: Kept, *, segments: bool) -> None:
+        self._bundle = bundle
+        self._items = items
+        self._catalogue = catalogue
+        self._segments = segments or any(retriever.name == BY_SEGMENT for retriever in bundle.retrievers)
+        self._schema = {n: kind for n, kind in bundle.user_features.items() if n not in (SEEN, HIDDEN)}
+
+    def one(self, request: Request, user: Mapping[str, Any]) -> Asked:
+        """A request with its user's row."""
+        query = self.query(request, user)
+        return Asked(query, self._embed(query)[0], self.hidden(request, user))
+
+    def query(self, request: Request, user: Mapping[str, Any]) -> Queries:
+        """A request with its user's row as a query, without the query tower."""
+        moment = to_microseconds(request.moment)
+        return self._queries([request], row_as_columns(_with_session(user, request.session, moment), self._schema))
+
+    def many(self, requests: Sequence[Request], users: pa.Table) -> list[Asked]:
+        """Requests [r] without sessions, with their users' rows in the same order."""
+        columns = as_columns(users, [name for name in self._schema if name in users.column_names])
+        for name in self._schema.keys() - columns.keys():
+            columns[name] = np.repeat(row_as_columns({}, {name: self._schema[name]})[name], len(requests), axis=0)
+        queries = self._queries(requests, columns)
+        embeddings = self._embed(queries)
+        lists = {name: users[name].to_pylist() for name in (SEEN, HIDDEN) if name in users.column_names}
+        return [
+            Asked(
+                _one_of(queries, row),
+                embeddings[row],
+                self.hidden(request, {name: values[row] for name, values in lists.items()}),
+            )
+            for row, request in enumerate(requests)
+        ]
+
+    def hidden(self, request: Request, user: Mapping[str, Any]) -> Array:
+        """Rows of what is excluded, hidden or, where repeats are forbidden, was seen."""
+        ids: list[str] = [*request.exclude, *(user.get(HIDDEN) or ())]
+        if not self._bundle.repeat_consumption:
+            ids += [*(user.get(SEEN) or ()), *request.session]
+        rows = self._rows(ids)
+        return rows[rows >= 0]
+
+    def _rows(self, ids: Sequence[str]) -> Array:
+        found: Iterable[int] = map(self._items.rows.get, ids, repeat(-1))
+        return np.fromiter(found, np.int64, len(ids))
+
+    def _queries(self, requests: Sequence[Request], columns: Columns) -> Queries:
+        encoder = self._bundle.encoder
+        moments_us = np.array([to_microseconds(request.moment) for request in requests], np.int64)
+        segments = np.full(len(requests), -1)
+        if self._segments:
+            segments = encoder.segments.assign(user_features_at(encoder.plan, columns, moments_us)).astype(np.int64)
+        return queries_of(
+            np.array([request.user_id for request in requests], object),
+            columns,
+            moments_us,
+            [request.context for request in requests],
+            segments=segments,
+            table=self._items,
+            known=self._catalogue.known,
+            vocabulary=len(encoder.item_ids) - 1,
+            half_life=self._bundle.candidates.half_life,
+        )
+
+    def _embed(self, queries: Queries) -> Array:
+        return self._bundle.embed_query(queries.user_ids, queries.users, queries.moments_us, queries.contexts)
+
+
+def _one_of(queries: Queries, row: int) -> Queries:
+    """A batch of one."""
+    only, met = slice(row, row + 1), queries.met
+    bag = slice(met.indptr[row], met.indptr[row + 1])
+    parts = (met.data[bag], met.indices[bag], np.array([0, bag.stop - bag.start], met.indptr.dtype))
+    return Queries(
+        user_ids=queries.user_ids[only],
+        moments_us=queries.moments_us[only],
+        met=sparse.csr_array(parts, shape=(1, met.shape[1])),
+        history=queries.history[only],
+        history_us=queries.history_us[only],
+        contexts=queries.contexts[only],
+        segments=queries.segments[only],
+        users=take(queries.users, only),
+    )
+
+
+def _with_session(user: Mapping[str, Any], session: Sequence[str], moment_us: int) -> Mapping[str, Any]:
+    """The user's row with the items of this visit at the end of the history, as met just now."""
+    if not session:
+        return user
+    items = [*(user.get("history_items") or ()), *session][-HISTORY_ITEMS:]
+    times = [*(user.get("history_times") or ()), *[moment_us] * len(session)][-HISTORY_ITEMS:]
+    return {**user, "history_items": items, "history_times": times}

@@ -1,0 +1,174 @@
+"""What a retriever says to one query: its best items, and its scores of the items that it is asked about.
+
+An answer equals the retriever's scores of all items, and costs no more than what there is to say: sums over the
+weights of the items met, a walk down an order that is kept. Equal scores go by the row of the catalogue.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from feature_repo.features.columns import Columns
+from training.retrieval.port import NOTHING, Catalogue, Queries, Retriever
+
+Array = np.ndarray[Any, Any]
+
+STEP = 2  # times what is wanted: how far a list is read at first, before what is not allowed is left out
+
+
+class Answer(Protocol):
+    """One retriever's answer to one query over a catalogue of m items."""
+
+    def best(self, count: int, allowed: Array) -> Array:
+        """Rows [at most count] of its best items of those that are `allowed` [m], best first; none without a score."""
+
+    def at(self, rows: Array) -> Array:
+        """float32 [n] scores of the rows [n], NOTHING where there is nothing to say."""
+
+
+class Kept(Catalogue, Protocol):
+    """A catalogue that keeps what does not depend on the query."""
+
+    @property
+    def rows_of(self) -> Array:
+        """Row of the catalogue of each item of the vocabulary [i], -1 for one that it lacks."""
+
+    def ranking(self, name: str, formula: Callable[[Columns], Array], moment_us: int) -> "Ranking":
+        """Items by `formula` of their state on the day of `moment_us`; a name stands for one formula."""
+
+    def fixed(self, key: Hashable, scores: Callable[[], Array]) -> "Ranking":
+        """Items by scores [m] that do not change while the catalogue has the same items; found again by `key`."""
+
+
+def answer_of(retriever: Retriever, queries: Queries, catalogue: Kept) -> Answer:
+    """What `scores` says of a single query: by the retriever's own `answer(queries, catalogue)`, where it has one."""
+    answer: Callable[[Queries, Kept], Answer] | None = getattr(retriever, "answer", None)
+    if answer is not None:
+        return answer(queries, catalogue)
+    return Whole(retriever.scores(queries, catalogue)[0])
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Scores of all items, float32 [m]."""
+
+    scores: Array
+
+    def best(self, count: int, allowed: Array) -> Array:
+        rows = np.flatnonzero(allowed & (self.scores > NOTHING))
+        return highest(rows, self.scores[rows], count)
+
+    def at(self, rows: Array) -> Array:
+        return self.scores[rows]
+
+
+@dataclass(frozen=True)
+class Few:
+    """Scores [n] of the `rows` [n], ascending; nothing of any other."""
+
+    rows: Array
+    scores: Array
+
+    def best(self, count: int, allowed: Array) -> Array:
+        kept = allowed[self.rows]
+        return highest(self.rows[kept], self.scores[kept], count)
+
+    def at(self, rows: Array) -> Array:
+        found = np.full(len(rows), NOTHING, np.float32)
+        if len(self.rows):
+            places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+            there = self.rows[places] == rows
+            found[there] = self.scores[places[there]]
+        return found
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the vocabulary, float32 [i], exactly 0 where there is no summand; `catalogue` has rows for them.
+
+    `places` ascend and hold all that are not 0.
+    """
+
+    sums: Array
+    places: Array
+    catalogue: Kept
+
+    def best(self, count: int, allowed: Array) -> Array:
+        places, values, wanted = self.places, self.sums[self.places], STEP * count
+        while wanted < len(places):
+            border = np.partition(values, len(values) - wanted)[len(values) - wanted]
+            first = np.flatnonzero(values >= border)
+            rows, found = self._rows(places[first], values[first], allowed)
+            if len(rows) >= count:
+                return highest(rows, found, count)
+            wanted *= 4
+        return highest(*self._rows(places, values, allowed), count)
+
+    def at(self, rows: Array) -> Array:
+        known = self.catalogue.known[rows]
+        if len(self.sums) == 0:
+            return np.full(len(rows), NOTHING, np.float32)
+        found = self.sums[known]
+        return np.where((known >= 0) & (found != 0), found, np.float32(NOTHING))
+
+    def _rows(self, places: Array, values: Array, allowed: Array) -> tuple[Array, Array]:
+        rows = self.catalogue.rows_of[places]
+        kept = allowed[rows] & (rows >= 0) & (values != 0)
+        return rows[kept], values[kept]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores of all items [m], and the `order` [n] of those that have one, best first."""
+
+    scores: Array
+    order: Array
+
+    def best(self, count: int, allowed: Array) -> Array:
+        wanted = STEP * count
+        while True:
+            rows = self.order[:wanted]
+            rows = rows[allowed[rows]][:count]
+            if len(rows) == count or wanted >= len(self.order):
+                return rows
+            wanted *= 4
+
+    def at(self, rows: Array) -> Array:
+        return self.scores[rows]
+
+
+def ranking_of(scores: Array) -> Ranking:
+    """All items [m] in order."""
+    rows = np.flatnonzero(scores > NOTHING)
+    return Ranking(scores, rows[np.argsort(-scores[rows], kind="stable")])
+
+
+def moved(ranking: Ranking, rows: Array, scores: Array) -> Ranking:
+    """The ranking after the distinct `rows` [n] got other scores [n], without sorting the others again."""
+    stays = np.ones(len(ranking.scores), bool)
+    stays[rows] = False
+    order = ranking.order[stays[ranking.order]]
+    ranking.scores[rows] = scores
+    scored = rows[scores > NOTHING]
+    values = -ranking.scores[order]
+    for row in scored[np.lexsort((scored, -ranking.scores[scored]))]:
+        value = -ranking.scores[row]
+        start, end = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
+        place = start + np.searchsorted(order[start:end], row)
+        order, values = np.insert(order, place, row), np.insert(values, place, value)
+    return Ranking(ranking.scores, order)
+
+
+def highest(rows: Array, scores: Array, count: int) -> Array:
+    """The `count` of the distinct `rows` [n] with the highest scores [n], best first; equal ones by row."""
+    if count < len(rows):
+        border = np.partition(scores, len(scores) - count)[len(scores) - count]
+        above, ties = np.flatnonzero(scores > border), np.flatnonzero(scores == border)
+        if len(above) + len(ties) > count:
+            ties = ties[np.argsort(rows[ties])[: count - len(above)]]
+        kept = np.concatenate([above, ties])
+        rows, scores = rows[kept], scores[kept]
+    found: Array = rows[np.lexsort((rows, -scores))]
+    return found
