@@ -23,6 +23,9 @@ endif
 ifdef START_FROM
 export START_FROM
 endif
+ifdef SOURCE
+export SOURCE
+endif
 # A data set of one's own gets a folder of its own; BUILD= names another.
 ifneq ($(DATASET),movielens-100k)
 BUILD ?= build/$(notdir $(basename $(DATASET)))
@@ -40,10 +43,10 @@ step = printf '\n— %s\n' $(1) && $(RUN) monitoring timed $(1) --
 READY := .venv/.ready
 
 .PHONY: help demo test check format bench data apply materialize train evaluate promote serve canary rollback drift \
-	skew monitor erase
+	skew monitor erase recommend-batch
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 	@printf '\n  DATASET=  a built-in data set (movielens-100k, the default) or the path of a dataset.yaml\n'
 	@printf '  BUILD=    where generated things go (default build/)\n'
 	@printf '  ENGINE=   data: duckdb (default) or spark\n'
@@ -52,6 +55,7 @@ help: ## print this list
 	@printf '  WINDOW=   train: champion, challenger, auto, or ISO 8601 with a zone\n'
 	@printf '  SETTINGS= train: a JSON file of settings, as "python -m training search" writes one\n'
 	@printf '  START_FROM= train: a version or alias whose towers go on with the days since\n'
+	@printf '  SOURCE=   train: stores (default), or log: the ranker learns from what was served and logged\n'
 	@printf '  BENCH=    bench: pit_join, transforms, stream, training, quality (default all but quality)\n'
 	@printf '  SPLIT=    bench quality: validation (default) or test; BENCH_DATA= is the folder of benchmark data\n'
 	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
@@ -114,7 +118,10 @@ rollback: $(READY) ## make the previous champion champion again
 	@$(RUN) training rollback
 
 serve: $(READY) ## serve the champion on 127.0.0.1:$(PORT)
-	@version=$$($(RUN) training fetch) && exec $(RUN) serving run --version $$version --port $(PORT)
+	@version=$$($(RUN) training fetch) && SERVE_PAGE=$${SERVE_PAGE:-true} exec $(RUN) serving run --version $$version --port $(PORT)
+
+recommend-batch: $(READY) ## write slates for all users, as the champion would answer them
+	@version=$$($(RUN) training fetch) && exec $(RUN) serving batch --version $$version
 
 canary: $(READY) ## release the challenger step by step beside the champion
 	@$(RUN) k8s canary

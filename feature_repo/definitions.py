@@ -7,6 +7,8 @@ from datetime import timedelta
 import pandas as pd
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, RequestSource, ValueType
 from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
 from feast.types import Array, Float32, Float64, Int64, String
 
@@ -28,6 +30,7 @@ from feature_repo.features.request import (
 )
 from feature_repo.features.rhythm import RHYTHM_FEATURES
 from feature_repo.features.worth import VALUE_FEATURES, conversion_features
+from feature_repo.transforms.build import hiding_types
 from feature_repo.transforms.conversion import step_columns
 
 _workspace = Workspace.from_env()
@@ -130,6 +133,16 @@ if not _declared.repeat_consumption:
         pushed=True,
     )
     _seen = [user_seen]
+_hidden = []
+if hiding_types(_declared):
+    user_hidden = _view(
+        "user_hidden",
+        user,
+        [Field(name="hidden_items", dtype=Array(String))],
+        "What the user does not want",
+        pushed=True,
+    )
+    _hidden = [user_hidden]
 
 
 _tastes, _value, _conversion = [], [], []
@@ -246,7 +259,16 @@ if _tastes:
 
 retrieval = FeatureService(
     name="retrieval",
-    features=[*_profile, user_activity, user_history, *_seen, *_metadata, item_popularity, request_context_view],
+    features=[
+        *_profile,
+        user_activity,
+        user_history,
+        *_seen,
+        *_hidden,
+        *_metadata,
+        item_popularity,
+        request_context_view,
+    ],
     description="What candidate retrieval reads",
 )
 ranking = FeatureService(
@@ -262,4 +284,11 @@ ranking = FeatureService(
         request_context_view,
     ],
     description="What the ranker reads",
+)
+# Apart from the two above, since Feast logs whole rows: 200 candidates of a request would be 200 rows.
+served_user = FeatureService(
+    name="served_user",
+    features=[*_profile, user_activity, user_history, *_seen, *_hidden, *_tastes],
+    logging_config=LoggingConfig(destination=FileLoggingDestination(path=str(_workspace.served_features))),
+    description="The user's row as a request reads it; the service logs it with every answer",
 )

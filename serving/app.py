@@ -7,7 +7,7 @@ twice as many requests a second.
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,11 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.events import parse_events
-from serving.http import RecommendQuery, parse_recommend, parse_similar, to_json
+from serving.graph.preferences import PreferencesNotStored
+from serving.http import RecommendQuery, parse_preferences, parse_recommend, parse_similar, to_json
 from serving.inbox import EventsNotStored
 from serving.page import page_routes
 from serving.rules import BadRequest
-from serving.runtime import Runtime, new_request_id
+from serving.runtime import Runtime
 
 logger = logging.getLogger("serving.app")
 
@@ -47,10 +48,11 @@ def create_app(open_runtime: Callable[[], Runtime]) -> Starlette:
             Route("/recommend", recommend, methods=["POST"]),
             Route("/events", events, methods=["POST"]),
             Route("/similar", similar, methods=["POST"]),
+            Route("/preferences", preferences, methods=["POST"]),
             Route("/readyz", readyz, methods=["GET"]),
             *page_routes(),
         ],
-        exception_handlers={BadRequest: refuse, EventsNotStored: ask_again},
+        exception_handlers={BadRequest: refuse, EventsNotStored: events_again, PreferencesNotStored: ask_again},
         lifespan=lifespan,
     )
     app.state.runtime = None
@@ -66,21 +68,21 @@ async def recommend(request: Request) -> Response:
     except BadRequest as error:
         runtime.metrics.requests.labels("400").inc()
         return await refuse(request, error)
-    body = to_json(_recommend(runtime, query))
+    body = to_json(await _recommend(runtime, query, started))
     runtime.metrics.duration.observe(time.perf_counter() - started)
     runtime.metrics.requests.labels("200").inc()
     return json_response(body)
 
 
-def _recommend(runtime: Runtime, query: RecommendQuery) -> dict[str, Any]:
-    # Called on the event loop on purpose. The graph is a few milliseconds of work that holds the interpreter
-    # lock: in a thread it would not run beside another request, it would only pay for two hand-overs. The
-    # price is that a read of the store that hangs holds up every request of this process.
+async def _recommend(runtime: Runtime, query: RecommendQuery, started: float) -> dict[str, Any]:
+    # On the event loop on purpose. The graph is a few milliseconds of work that holds the interpreter lock: in a
+    # thread it would not run beside another request, it would only pay for two hand-overs. Only the read of the
+    # store is waited for elsewhere, since a store may hang.
     try:
-        return runtime.recommend(query, now=datetime.now(UTC))
+        return await runtime.recommend_async(query, now=datetime.now(UTC), started=started)
     except Exception:  # the outermost loop: a user gets an answer, the log gets the traceback
-        logger.exception("recommend_failed user_id=%r", query.user_id)
-        return runtime.body(new_request_id(), (), ("recommender",))
+        logger.exception("recommend_failed")
+        return runtime.failed()
 
 
 async def similar(request: Request) -> Response:
@@ -102,11 +104,20 @@ async def events(request: Request) -> Response:
     return json_response(body, status=202)
 
 
+async def preferences(request: Request) -> Response:
+    """POST /preferences: what a new user declares to like; 200 once it is durable, else 503."""
+    runtime: Runtime = request.app.state.runtime
+    query = parse_preferences(await read_body(request, runtime.settings.max_body_bytes), runtime.settings)
+    return json_response(to_json(await run_in_threadpool(runtime.declare, query)))
+
+
 async def readyz(request: Request) -> Response:
-    """GET /readyz: which version this process serves, or 503."""
+    """GET /readyz: which version this process serves, or 503 while it can serve nothing."""
     runtime: Runtime | None = request.app.state.runtime
     if runtime is None:
         return json_response(to_json({"ready": False}), status=503)
+    if reason := runtime.not_ready():
+        return json_response(to_json({"ready": False, "reason": reason}), status=503)
     served = {"ready": True, "model_version": runtime.settings.version, "variant": runtime.settings.variant}
     return json_response(to_json(served))
 
@@ -136,22 +147,13 @@ async def refuse(_: Request, error: Exception) -> Response:
     return json_response(to_json({"error": str(error)}), status=400)
 
 
-async def ask_again(request: Request, error: Exception) -> Response:
+async def events_again(request: Request, error: Exception) -> Response:
     runtime: Runtime = request.app.state.runtime
     runtime.metrics.events.labels("not_stored").inc()
-    logger.error("events_not_stored error=%s", error)
+    return await ask_again(request, error)
+
+
+async def ask_again(_: Request, error: Exception) -> Response:
+    logger.error("not_stored error=%s", error)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return json_response(to_json({"error": str(error)}), status=503, headers=headers)
-
-
-class TakeOver:
-    """ASGI middleware that sends some paths to our app, past the endpoints that Bento has for them."""
-
-    def __init__(self, app: Any, *, ours: Starlette, paths: frozenset[str]) -> None:
-        self._app = app
-        self._ours = ours
-        self._paths = paths
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        app: Callable[..., Awaitable[None]] = self._ours if scope.get("path") in self._paths else self._app
-        await app(scope, receive, send)

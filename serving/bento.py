@@ -17,6 +17,8 @@ from serving.settings import CODE_ROOT, SERVED_FILE, from_env, require_bundle
 from serving.sources import needed_files
 
 SERVICE = "serving.service:RecommenderService"
+# What is run of a Bento: the service by bentoml, the others in a container.
+MODULES = (SERVICE.partition(":")[0], "serving.container.main", "serving.container.healthy")
 PROJECT = "recommender-platform"
 BUNDLE = "bundle"
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -58,7 +60,8 @@ def stage(context: Path, *, bundle: Path, version: str) -> None:
     """Fill `context` with what the Bento holds."""
     # All of feature_repo: feature_store.yaml names classes in it that no import shows.
     shutil.copytree(CODE_ROOT / "feature_repo", context / "feature_repo", ignore=IGNORED)
-    files = {*needed_files(CODE_ROOT, SERVICE.partition(":")[0]), Path("serving/page.html")}
+    pages = (path.relative_to(CODE_ROOT) for path in (CODE_ROOT / "serving").glob("page*") if path.suffix != ".py")
+    files = {*pages, *(path for module in MODULES for path in needed_files(CODE_ROOT, module))}
     for path in files:
         (context / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(CODE_ROOT / path, context / path)

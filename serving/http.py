@@ -1,4 +1,4 @@
-"""The bodies of POST /recommend and POST /similar as values, and answers as JSON."""
+"""The bodies of POST /recommend, /similar and /preferences as values, and answers as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,30 @@ from typing import Any
 
 import orjson
 
-from serving.rules import ID, OBJECT, Fields, list_of, parse_context, parse_json, parse_moment, whole_number
+from serving.graph.preferences import Preferences
+from serving.rules import (
+    ID,
+    OBJECT,
+    TEXT,
+    TRUTH,
+    Fields,
+    list_of,
+    parse_context,
+    parse_json,
+    parse_moment,
+    whole_number,
+)
 from serving.settings import ServingSettings
 
 DEFAULT_K = 10
-_RECOMMEND_FIELDS = frozenset({"user_id", "k", "context", "exclude", "session"})
+_RECOMMEND_FIELDS = frozenset({"user_id", "k", "context", "exclude", "session", "explain"})
 _SIMILAR_FIELDS = frozenset({"item_id", "k"})
+_PREFERENCES_FIELDS = frozenset({"user_id", "items", "attributes"})
 
 
 @dataclass(frozen=True)
 class RecommendQuery:
-    """A valid body of POST /recommend. `moment` is None when the request is about now."""
+    """A valid body of POST /recommend. `moment` is None when the request is about now; `explain` asks for reasons."""
 
     user_id: str
     k: int
@@ -25,6 +38,7 @@ class RecommendQuery:
     context: Mapping[str, str]
     exclude: frozenset[str]
     session: tuple[str, ...]
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,14 @@ class SimilarQuery:
 
     item_id: str
     k: int
+
+
+@dataclass(frozen=True)
+class PreferencesQuery:
+    """A valid body of POST /preferences."""
+
+    user_id: str
+    preferences: Preferences
 
 
 def parse_recommend(body: bytes, settings: ServingSettings) -> RecommendQuery:
@@ -51,6 +73,7 @@ def parse_recommend(body: bytes, settings: ServingSettings) -> RecommendQuery:
         context=context,
         exclude=frozenset(_parse_ids(fields, "exclude", settings.max_exclude)),
         session=tuple(_parse_ids(fields, "session", settings.max_session)),
+        explain=bool(TRUTH.check("explain", fields.values.get("explain", False))),
     )
 
 
@@ -62,6 +85,25 @@ def parse_similar(body: bytes, settings: ServingSettings) -> SimilarQuery:
     """
     fields = _fields(body, _SIMILAR_FIELDS)
     return SimilarQuery(item_id=fields.required("item_id", ID), k=_parse_k(fields, settings))
+
+
+def parse_preferences(body: bytes, settings: ServingSettings) -> PreferencesQuery:
+    """The declaration in a body of POST /preferences; without items and attributes it takes back an earlier one.
+
+    Raises:
+        BadRequest: the body breaks a rule.
+    """
+    fields, most = _fields(body, _PREFERENCES_FIELDS), settings.max_preferences
+    attributes = OBJECT.check("attributes", fields.values.get("attributes", {}))
+    list_of("attributes", first=0, last=most).check("attributes", list(attributes))
+    liked = {}
+    for name, values in attributes.items():
+        TEXT.check("a field's name in attributes", name)
+        place = f"attributes.{name}"
+        given = list_of("values", first=0, last=most).check(place, values if isinstance(values, list) else [values])
+        liked[name] = tuple(TEXT.check(f"{place}[{i}]", value) for i, value in enumerate(given))
+    items = tuple(dict.fromkeys(_parse_ids(fields, "items", most)))
+    return PreferencesQuery(fields.required("user_id", ID), Preferences(items, liked))
 
 
 def _fields(body: bytes, known: frozenset[str]) -> Fields:

@@ -1,30 +1,64 @@
-"""The page at `/`: ask for a slate in a browser and see what it is made of."""
+"""The page at `/`: pick a person, see the slate and why, act on an item, see the slate change.
 
+It shows people's histories, so SERVE_PAGE turns it on where that is wanted; elsewhere its paths are not there.
+"""
+
+import mimetypes
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from feature_repo.core.errors import StoreUnavailable
+from feature_repo.core.workspace import Workspace
+from feature_repo.dataset.split import to_microseconds
 from serving.http import to_json
+from serving.page_data import PageData, as_json, history_of, open_page_data, search
 from serving.runtime import Runtime
 
-PAGE_FILE = Path(__file__).with_name("page.html")
-# Nothing from elsewhere, and nothing sent elsewhere: the page shows what people watched.
-CONTENT_POLICY = (
-    "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+# The page's files lie beside this one; a path that is not in this list is not there.
+FILES = ("page.css", "page.js", "page_people.js", "page_service.js", "page_slate.js", "page.svg")
+SHOWN_HISTORY = 12
 OLD_LOG = timedelta(days=30)  # after that, "now" finds every recent-activity feature empty
+HEADERS = {
+    # Nothing from elsewhere, nothing inline, and nothing sent elsewhere: the page shows what people watched.
+    "Content-Security-Policy": (
+        "default-src 'none'; connect-src 'self'; img-src 'self'; style-src 'self'; script-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def page_routes() -> list[Route]:
     return [
-        Route("/", page, methods=["GET"]),
-        Route("/page/items", items, methods=["GET"]),
+        Route("/", where_on(page), methods=["GET"]),
+        *(Route(f"/{name}", where_on(file_of(name)), methods=["GET"]) for name in FILES),
+        Route("/page/about", where_on(about), methods=["GET"]),
+        Route("/page/people", where_on(people), methods=["GET"]),
+        Route("/page/history", where_on(history), methods=["GET"]),
+        Route("/page/items", where_on(items), methods=["GET"]),
     ]
+
+
+def where_on(endpoint: Endpoint) -> Endpoint:
+    """The endpoint where the page is on; 404 elsewhere."""
+
+    async def answer(request: Request) -> Response:
+        if not _runtime(request).settings.page:
+            return Response(status_code=404)
+        return await endpoint(request)
+
+    return answer
 
 
 def default_moment(data_until: datetime, *, now: datetime) -> datetime | None:
@@ -32,32 +66,82 @@ def default_moment(data_until: datetime, *, now: datetime) -> datetime | None:
     return data_until if now - data_until > OLD_LOG else None
 
 
-async def page(request: Request) -> Response:
-    """GET /: the page, where it is on."""
-    runtime: Runtime = request.app.state.runtime
-    if not runtime.settings.page:
-        return Response(status_code=404)
-    moment = default_moment(runtime.data_until, now=datetime.now(UTC))
-    defaults = {
-        "version": runtime.settings.version,
-        "variant": runtime.settings.variant,
-        "max_k": runtime.settings.max_k,
-        "moment": None if moment is None else moment.isoformat(),
-    }
-    html = PAGE_FILE.read_text(encoding="utf-8").replace("{{defaults}}", script_json(defaults))
-    return HTMLResponse(html, headers={"Content-Security-Policy": CONTENT_POLICY})
+async def page(_: Request) -> Response:
+    """GET /: the page."""
+    return _file("page.html")
+
+
+def file_of(name: str) -> Endpoint:
+    async def answer(_: Request) -> Response:
+        return _file(name)
+
+    return answer
+
+
+async def about(request: Request) -> Response:
+    """GET /page/about: what is served, the moment that the page starts at, and which events it can send."""
+    runtime, now = _runtime(request), datetime.now(UTC)
+    moment = default_moment(runtime.data_until, now=now)
+    return _json(
+        {
+            "model_version": runtime.settings.version,
+            "variant": runtime.settings.variant,
+            "max_k": runtime.settings.max_k,
+            "event_types": (await _data(request)).event_types,
+            "now": now.isoformat(),
+            "moment": None if moment is None else moment.isoformat(),
+        }
+    )
+
+
+async def people(request: Request) -> Response:
+    """GET /page/people?q=..: some known users, by id and attributes."""
+    known = (await _data(request)).people
+    found = search(known, request.query_params.get("q", ""))
+    return _json({"people": as_json(found), "known": len(known)})
+
+
+async def history(request: Request) -> Response:
+    """GET /page/history?user_id=..: what the next answer goes by; `read` is false when the store did not answer."""
+    # Loaded long ago by the start; Bento's supervisor does not need it.
+    from serving.graph.overlay import with_recent
+
+    runtime, user_id = _runtime(request), request.query_params.get("user_id", "")
+    recent = runtime.recent.of(user_id)
+    try:
+        stored, read = runtime.reader.user_row(user_id), True
+    except StoreUnavailable:
+        stored, read = {}, False
+    row = with_recent(stored, recent.events, moment_us=to_microseconds(datetime.now(UTC)))
+    return _json({"items": history_of(row, limit=SHOWN_HISTORY), "hidden": recent.hidden, "read": read})
 
 
 async def items(request: Request) -> Response:
     """GET /page/items?id=..&id=..: what the page shows of each item."""
-    runtime: Runtime = request.app.state.runtime
-    if not runtime.settings.page:
-        return Response(status_code=404)
+    runtime = _runtime(request)
     ids = request.query_params.getlist("id")[: runtime.settings.max_k]
-    shown = {item_id: dict(runtime.recommender.item(item_id)) for item_id in ids}
-    return Response(to_json(shown), media_type="application/json")
+    return _json({item_id: dict(runtime.recommender.item(item_id)) for item_id in ids})
 
 
-def script_json(value: dict[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return to_json(value).decode().replace("<", "\\u003c")
+async def _data(request: Request) -> PageData:
+    state = request.app.state
+    if getattr(state, "page_data", None) is None:
+        until = _runtime(request).data_until
+        # Off the event loop: a log of millions of events takes a second.
+        state.page_data = await run_in_threadpool(open_page_data, Workspace.from_env(), until=until)
+    data: PageData = state.page_data
+    return data
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def _file(name: str) -> Response:
+    path = Path(__file__).with_name(name)
+    return Response(path.read_bytes(), media_type=mimetypes.guess_type(name)[0], headers=HEADERS)
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(to_json(value), media_type="application/json", headers=HEADERS)

@@ -43,7 +43,9 @@ def running_server(workspace: Workspace, *, version: str, variant: str = "stable
     port = free_port()
     options = ["--version", version, "--variant", variant, "--port", str(port), "--host", HOST]
     command = [sys.executable, "-m", "serving", "run", *options]
-    environment = {**os.environ, "BUILD": str(workspace.root), "STORE_URL": str(workspace.store)}
+    # Nobody balances load to this one, so it need not wait at its end to be taken out.
+    environment = {"SERVE_DRAIN_SECONDS": "0", **os.environ}
+    environment |= {"BUILD": str(workspace.root), "STORE_URL": str(workspace.store)}
     with running(command, port=port, environment=environment) as ready_seconds:
         yield RunningServer(port, ready_seconds)
 

@@ -1,6 +1,10 @@
 """The request log: rows wait in a bounded queue for a thread that writes Parquet files.
 
-An answer never waits for the log. A full queue or a failing disk costs rows, and every lost row is counted.
+An answer never waits for the log. A full queue or a failing disk costs rows, and every lost row is counted. When there
+is space again, the next rows are written.
+
+Users go in under their pseudonyms, which the writer makes: so a key that cannot be read costs rows, too, and never a
+name. Where Feast has a log for the features of users, a row goes into both logs or counts as lost.
 """
 
 import contextlib
@@ -12,26 +16,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_repo.core.workspace import Workspace
-from feature_repo.dataset.request_log_schema import REQUEST_LOG_SCHEMA
+from feature_repo.dataset.pseudonym import Pseudonyms
+from feature_repo.dataset.request_log import read_request_log
+from feature_repo.dataset.request_log_schema import KEY_CHECK, REQUEST_LOG_SCHEMA
 from serving.http import to_json
+
+__all__ = ["FeatureSink", "LoggedRequest", "RequestLog", "read_request_log", "to_table"]
 
 logger = logging.getLogger("serving.request_log")
 
+_OF_ITEMS = ("slate", "candidates", "sources", "feature_names")
 # Few, since turning rows into a table holds the interpreter lock, and a request that arrives meanwhile waits for it.
 ROWS_AT_ONCE = 16
+# Dictionaries of the matrix's numbers take four times the processor time of writing them as they are.
+REPEATED = ["variant", "model_version", *(f"{name}.list.element" for name in _OF_ITEMS)]
 
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """One answer and what it was made of. `features` is [candidates, feature_names]."""
+    """One answer and what it was made of. `features` is [candidates, feature_names]; `user_id` as in the request."""
 
     request_id: str
     received_at: datetime
@@ -43,11 +53,19 @@ class LoggedRequest:
     user_row: Mapping[str, Any] | None  # None when the store could not be read
     k: int
     slate: Sequence[str]
+    propensities: Sequence[float]  # of each place of the slate
     candidates: npt.NDArray[np.object_]
     sources: npt.NDArray[np.object_]
     scores: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     feature_names: tuple[str, ...]
+
+
+class FeatureSink(Protocol):
+    """A second log, for the users' features alone."""
+
+    def write(self, rows: Sequence[LoggedRequest], pseudonyms: Pseudonyms) -> None:
+        """Write all of `rows` or raise."""
 
 
 class RequestLog:
@@ -62,6 +80,8 @@ class RequestLog:
         flush_rows: int,
         flush_seconds: float,
         on_dropped: Callable[[int], object],
+        pseudonyms: Callable[[], Pseudonyms],
+        features: FeatureSink | None = None,
     ) -> None:
         self._folder = folder
         self._name = name
@@ -69,6 +89,8 @@ class RequestLog:
         self._flush_rows = flush_rows
         self._flush_seconds = flush_seconds
         self._on_dropped = on_dropped
+        self._pseudonyms = pseudonyms
+        self._features = features
         self._rows: deque[LoggedRequest] = deque()
         self._wake = threading.Event()
         self._closing = False
@@ -113,9 +135,13 @@ class RequestLog:
         partial = path.with_name(f".{path.name}.partial")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with pq.ParquetWriter(partial, REQUEST_LOG_SCHEMA) as writer:
+            pseudonyms = self._pseudonyms()
+            schema = REQUEST_LOG_SCHEMA.with_metadata(metadata_of(pseudonyms))
+            with pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=REPEATED) as writer:
                 for start in range(0, len(rows), ROWS_AT_ONCE):
-                    writer.write_table(to_table(rows[start : start + ROWS_AT_ONCE]))
+                    writer.write_table(to_table(rows[start : start + ROWS_AT_ONCE], pseudonyms))
+            if self._features is not None:
+                self._features.write(rows, pseudonyms)
             partial.replace(path)
         except Exception:  # the thread's outermost loop: a writer that dies loses every later row, too
             self._on_dropped(len(rows))
@@ -124,7 +150,12 @@ class RequestLog:
                 partial.unlink(missing_ok=True)
 
 
-def to_table(rows: Sequence[LoggedRequest]) -> pa.Table:
+def metadata_of(pseudonyms: Pseudonyms) -> dict[bytes, bytes]:
+    """What a file of the log says of itself: which key its pseudonyms have."""
+    return {KEY_CHECK: pseudonyms.check.encode()}
+
+
+def to_table(rows: Sequence[LoggedRequest], pseudonyms: Pseudonyms) -> pa.Table:
     """Rows as one Arrow table; matrices become lists without a Python object for each number.
 
     Raises:
@@ -136,16 +167,17 @@ def to_table(rows: Sequence[LoggedRequest]) -> pa.Table:
         "request_id",
         "received_at",
         "moment",
-        "user_id",
         "variant",
         "model_version",
         "degraded",
         "k",
         "slate",
+        "propensities",
     )
     columns: dict[str, pa.Array] = {
         name: pa.array([getattr(row, name) for row in rows], REQUEST_LOG_SCHEMA.field(name).type) for name in names
     }
+    columns["user_id"] = pa.array([pseudonyms.of(row.user_id) for row in rows], pa.string())
     columns["user_features"] = pa.array([_row_as_json(row.user_row) for row in rows], pa.string())
     columns["feature_names"] = pa.array([row.feature_names for row in rows], pa.list_(pa.string()))
     candidates = _offsets([len(row.candidates) for row in rows])
@@ -165,6 +197,9 @@ def _check_shape(row: LoggedRequest) -> None:
     shapes = (row.sources.shape, row.scores.shape, row.features.shape)
     if shapes != ((count,), (count,), (count, len(row.feature_names))):
         raise ValueError(f"a logged row has one source, score and feature row for each candidate; got {shapes}")
+    if len(row.propensities) != len(row.slate):
+        counts = f"{len(row.propensities)} for {len(row.slate)} items"
+        raise ValueError(f"a logged row has one propensity for each item of its slate; got {counts}")
 
 
 def _offsets(lengths: Sequence[int] | npt.NDArray[np.int64]) -> pa.Array:
@@ -173,12 +208,3 @@ def _offsets(lengths: Sequence[int] | npt.NDArray[np.int64]) -> pa.Array:
 
 def _row_as_json(row: Mapping[str, Any] | None) -> str | None:
     return None if row is None else to_json(dict(row)).decode()
-
-
-def read_request_log(workspace: Workspace) -> pa.Table:
-    """Every row of the log, oldest first; an empty table when nothing was served yet."""
-    files = sorted(workspace.request_log.glob("*.parquet"))
-    if not files:
-        return REQUEST_LOG_SCHEMA.empty_table()
-    table = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
-    return table.sort_by([("received_at", "ascending"), ("request_id", "ascending")])

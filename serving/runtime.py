@@ -1,24 +1,26 @@
-"""What one serving process holds open, and the one path from a query to an answer."""
+"""What one serving process holds open, and the one path from a query to a logged answer."""
 
-import logging
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from feature_repo.core.errors import StoreUnavailable
-from serving.http import RecommendQuery, SimilarQuery
+from serving.http import PreferencesQuery, RecommendQuery, SimilarQuery
 from serving.inbox import Inbox
 from serving.metrics import Metrics
 from serving.request_log import LoggedRequest, RequestLog
 from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
+    from serving.graph.answering import Answering
+    from serving.graph.preferences import PreferenceFiles
+    from serving.graph.user import RecentPort
+    from serving.graph.visit import Answer
     from training.recommender import Recommender
-    from training.slate import RankedItem, Slate
+    from training.slate import RankedItem
 
-logger = logging.getLogger("serving.runtime")
+UNREADY_AFTER = 20  # answers in a row that show nothing because everything broke
 
 
 class UserReader(Protocol):
@@ -28,14 +30,30 @@ class UserReader(Protocol):
         """The raw row, empty for a user that the store does not know; raises StoreUnavailable."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A slate with what it was made of. `user` is None when the store could not be read."""
+class ItemsPort(Protocol):
+    """The recommender over the newest item table."""
 
-    slate: "Slate"
-    user: Mapping[str, Any] | None
-    moment: datetime
-    degraded: tuple[str, ...]
+    @property
+    def recommender(self) -> "Recommender": ...
+
+    def age_seconds(self, now: datetime) -> float: ...
+
+
+class BlockedPort(Protocol):
+    """The items that nobody may be shown."""
+
+    @property
+    def loaded(self) -> bool: ...
+
+    @property
+    def ids(self) -> frozenset[str]: ...
+
+
+@dataclass
+class Broken:
+    """How many answers in a row had nothing to show because everything broke."""
+
+    in_a_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,31 +61,40 @@ class Runtime:
     """One version of the model, the store it reads, and where its answers and events go."""
 
     settings: ServingSettings
-    recommender: "Recommender"
-    reader: UserReader
+    items: ItemsPort
+    answering: "Answering"
+    reader: UserReader  # for the page; answers are read for with a time limit
+    recent: "RecentPort"
+    preferences: "PreferenceFiles"
+    blocked: BlockedPort
     log: RequestLog
     inbox: Inbox
     metrics: Metrics
     data_until: datetime  # the last moment that the stores know of
+    closing: tuple[Callable[[], object], ...] = ()  # what else ends with the process
+    broken: Broken = field(default_factory=Broken)
+
+    @property
+    def recommender(self) -> "Recommender":
+        """The one that answers now; to be read once a request."""
+        return self.items.recommender
 
     def recommend(self, query: RecommendQuery, *, now: datetime) -> dict[str, Any]:
         """The logged answer to one query, as the JSON of its response."""
-        answer = self.answer(query, now=now)
-        request_id = new_request_id()
-        self.log.offer(self._logged(request_id, query, answer, now=now))
-        return self.body(request_id, answer.slate.items, answer.degraded)
+        return self._logged(query, self.answering.answer(query, now=now), now=now)
 
-    def answer(self, query: RecommendQuery, *, now: datetime) -> Answer:
-        """Answer one query. A store that fails costs the personal part of the slate, never the answer."""
-        # Loaded by the start, long ago; at the top of this file it would load XGBoost in Bento's supervisor.
-        from training.slate import Request
+    async def recommend_async(self, query: RecommendQuery, *, now: datetime, started: float) -> dict[str, Any]:
+        """The same for a query that arrived at `started`, by `time.perf_counter`."""
+        return self._logged(query, await self.answering.answer_async(query, now=now, started=started), now=now)
 
-        user, degraded = self._read_user(query.user_id)
-        moment = query.moment or now
-        request = Request(query.user_id, moment, query.k, query.context, query.exclude, query.session)
-        slate = self.recommender.recommend(request, user)
-        degraded += tuple(part for part in slate.degraded if part not in degraded)
-        return Answer(slate=slate, user=user, moment=moment, degraded=degraded)
+    def answer(self, query: RecommendQuery, *, now: datetime) -> "Answer":
+        """The answer to one query, neither cached nor logged."""
+        return self.answering.fresh(query, now=now)
+
+    def failed(self) -> dict[str, Any]:
+        """What a user gets when everything broke."""
+        self.broken.in_a_row += 1
+        return self.body(new_request_id(), (), ("recommender",))
 
     def body(self, request_id: str, items: "tuple[RankedItem, ...]", degraded: tuple[str, ...]) -> dict[str, Any]:
         """The JSON of a response; it counts the degraded parts, so that none goes out uncounted."""
@@ -82,21 +109,50 @@ class Runtime:
         }
 
     def similar(self, query: SimilarQuery) -> dict[str, Any]:
-        items = self.recommender.similar(query.item_id, query.k)
-        return {"items": [item_body(item) for item in items], "model_version": self.settings.version}
+        """The items nearest to one; blocked ones are passed over."""
+        blocked = self.blocked.ids
+        # As many more as could be blocked, so that k are left.
+        found = self.recommender.similar(query.item_id, query.k + len(blocked))
+        shown = [item_body(item) for item in found if item.item_id not in blocked][: query.k]
+        items = [{**item, "rank": rank} for rank, item in enumerate(shown, start=1)]
+        return {"items": items, "model_version": self.settings.version}
+
+    def declare(self, query: PreferencesQuery) -> dict[str, Any]:
+        """Keep what a user declared; durable when this returns.
+
+        Raises:
+            PreferencesNotStored: the disk refused.
+        """
+        self.preferences.declare(query.user_id, query.preferences)
+        self.answering.forget(query.user_id)
+        return {"items": len(query.preferences.items), "attributes": len(query.preferences.attributes)}
+
+    def not_ready(self) -> str:
+        """Why this process should get no requests; empty while it can serve anything at all."""
+        if not self.blocked.loaded:
+            return "the list of blocked items was never loaded"
+        if self.broken.in_a_row >= UNREADY_AFTER:
+            return f"the last {self.broken.in_a_row} answers had nothing to show"
+        return ""
 
     def close(self) -> None:
+        for close in self.closing:
+            close()
+        self.inbox.close()
         self.log.close()
 
-    def _read_user(self, user_id: str) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
-        # None and not an empty row: a new user has seen nothing, of an unread one nobody knows what was seen.
-        try:
-            return self.reader.user_row(user_id), ()
-        except StoreUnavailable as error:
-            logger.warning("feature_store_unavailable error=%s", error)
-            return None, ("features",)
+    def _logged(self, query: RecommendQuery, answer: "Answer", *, now: datetime) -> dict[str, Any]:
+        """The response; its row goes to the log."""
+        self.broken.in_a_row = 0
+        request_id = new_request_id()
+        self.log.offer(self._row(request_id, query, answer, now=now))
+        body = self.body(request_id, answer.slate.items, answer.degraded)
+        if query.explain:
+            for shown, item in zip(body["items"], answer.slate.items, strict=True):
+                shown["reason"] = item.reason
+        return body
 
-    def _logged(self, request_id: str, query: RecommendQuery, answer: Answer, *, now: datetime) -> LoggedRequest:
+    def _row(self, request_id: str, query: RecommendQuery, answer: "Answer", *, now: datetime) -> LoggedRequest:
         candidates = answer.slate.candidates
         return LoggedRequest(
             request_id=request_id,
@@ -109,6 +165,7 @@ class Runtime:
             user_row=answer.user,
             k=query.k,
             slate=[item.item_id for item in answer.slate.items],
+            propensities=[item.propensity for item in answer.slate.items],
             candidates=candidates.item_ids,
             sources=candidates.sources,
             scores=candidates.scores,

@@ -15,13 +15,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace
+from serving.operations.logs import log_to_stderr
 from serving.settings import from_env, require_bundle
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 logger = logging.getLogger("serving.server")
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 GRACE_SECONDS = 10  # for requests in flight at SIGTERM
 # Longer than a proxy keeps an idle connection (Traefik: 90 s): the one that closes first must be the proxy, else it
 # sends a request into a closed connection and answers 502.
@@ -40,32 +46,48 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
     """
     settings = from_env(workspace)
     require_bundle(settings)
+    log_to_stderr(settings.log_format, version=settings.version, variant=settings.variant)
     # uvicorn finishes what is in flight and then sends itself the signal again; by default that would kill
     # the process before it tidies up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    keep_metrics_in_memory()
     with prepared_for_bento(workspace.root / "bentoml"), bound_socket(host, port) as listener:
-        # Imported here, since Bento and prometheus_client read the environment when they are imported.
-        import bentoml
+        # Imported here, since Bento reads the environment when it is imported.
         import uvicorn
 
+        from serving.operations.front import Front
+        from serving.operations.shutdown import DrainingServer
         from serving.service import RecommenderService, app
         from serving.start import open_from_env
 
         # Opened before the server runs, so that what is wrong is one sentence and not a failed ASGI lifespan.
         app.state.runtime = open_from_env()
-        logger.info("listening version=%s url=http://%s:%d/", settings.version, host, port)
-        # What the labels of Bento's own metrics say.
-        bentoml.server_context.service_name = bentoml.server_context.bento_name = RecommenderService.name
-        bentoml.server_context.bento_version = settings.version
+        front = Front(RecommenderService.to_asgi(), ours=app)
+        front.open()
+        logger.info("listening version=%s url=%s", settings.version, f"http://{host}:{port}/")
         config = uvicorn.Config(
-            RecommenderService.to_asgi(),
+            front,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        server = DrainingServer(config, drain_seconds=settings.drain_seconds, on_drain=lambda: drain(app))
+        server.run(sockets=[listener])
+
+
+def drain(app: "Starlette") -> None:
+    """Become unready, and send clients elsewhere with their next request."""
+    app.state.draining = True
+    logger.info("draining")
+
+
+def keep_metrics_in_memory() -> None:
+    """Let this process's metrics be plain numbers: only several processes behind one address need files to add up."""
+    os.environ.pop(METRICS_FOLDER, None)
+    # Which of the two it is, is decided when this is imported.
+    import prometheus_client  # noqa: F401
 
 
 @contextmanager
@@ -91,16 +113,9 @@ def prepared_for_bento(home: Path) -> Iterator[None]:
     metrics = tempfile.mkdtemp(prefix="metrics-", dir=home)
     os.environ["BENTOML_HOME"] = str(home)
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    # Feast would make folders in the system's, and leave them there.
+    os.environ[METRICS_FOLDER] = os.environ["PROMETHEUS_MULTIPROCESS_DIR"] = metrics
     try:
         yield
     finally:
         shutil.rmtree(metrics, ignore_errors=True)
-
-
-def log_to_stderr() -> None:
-    """One line for each event, on stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # What these say about themselves adds nothing to our lines.
-    for name in ("bentoml", "uvicorn", "opentelemetry", "httpx", "feast"):
-        logging.getLogger(name).setLevel(logging.WARNING)

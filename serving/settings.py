@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace
@@ -39,7 +39,29 @@ class ServingSettings(BaseModel):
     log_flush_rows: int = Field(default=200, ge=1)  # rows in one file of the request log
     log_flush_seconds: float = Field(default=5.0, gt=0)  # longest wait of a row before it is on disk
     known_events: int = Field(default=200_000, ge=0)  # event ids remembered, to leave repeats out of new files
-    page: bool = True  # the page at `/`; it shows what people were recommended, so off in production
+    outbox_seconds: float = Field(default=5.0, gt=0)  # between looks for received events that the bus does not have
+    refresh_seconds: float = Field(default=5.0, gt=0)  # between looks for a new item snapshot
+    blocked: Path | None = None  # the list of blocked items; by default blocked.csv in the store
+    drain_seconds: float = Field(default=1.0, ge=0)  # after SIGTERM: unready, and still answering
+    api_key: SecretStr | None = None  # what a caller must send; several with commas between; none: everybody may ask
+    rate_per_second: float = Field(default=0.0, ge=0)  # requests of one key, else of one address; 0 is no limit
+    rate_burst: int = Field(default=20, ge=1)  # requests at once before that rate counts
+    rate_callers: int = Field(default=10_000, ge=1)  # callers whose rate is remembered
+    traces: str | None = None  # where OpenTelemetry spans go: file:///PATH or an OTLP endpoint's address; none: off
+    traces_share: float = Field(default=1.0, ge=0, le=1)  # share of requests that are traced
+    log_format: Literal["json", "text"] = "json"  # of the lines on stderr
+    rules: Path | None = None  # the file of rules for filters and re-ranking; none: no rules
+    deadline_ms: float = Field(default=100.0, gt=0)  # an answer's time; stages that would not fit in it are left out
+    store_ms: float = Field(default=50.0, gt=0)  # the feature store's share of it
+    store_threads: int = Field(default=4, ge=1, le=64)  # reads of the feature store at once
+    last_known_users: int = Field(default=2_000, ge=0)  # whose rows are kept for when the store fails; 10 to 90 kB each
+    last_known_seconds: float = Field(default=86_400.0, gt=0)  # age from which such a row says nothing any more
+    recent_users: int = Field(default=10_000, ge=1)  # whose events of POST /events are kept for their next request
+    cache_seconds: float = Field(default=0.0, ge=0)  # how long a slate is served again; 0, as in experiments, never
+    cache_events: int = Field(default=1, ge=1)  # events of the user after which it is not, whatever its age
+    cache_users: int = Field(default=10_000, ge=1)  # whose slates are kept, at most 8 each
+    max_preferences: int = Field(default=100, ge=1)  # items, attributes, and values of one attribute in a declaration
+    page: bool = False  # the page at `/`; it shows people's histories, so only `make serve` turns it on
 
 
 def from_env(workspace: Workspace, environ: Mapping[str, str] | None = None) -> ServingSettings:
@@ -58,6 +80,12 @@ def from_env(workspace: Workspace, environ: Mapping[str, str] | None = None) -> 
         return ServingSettings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(dict(e)) for e in error.errors())) from None
+
+
+def blocked_from_env(environ: Mapping[str, str] | None = None) -> Path | None:
+    """SERVE_BLOCKED, for commands that need no version of the model."""
+    given = (os.environ if environ is None else environ).get(f"{PREFIX}BLOCKED")
+    return Path(given) if given else None
 
 
 def _of_bento() -> dict[str, Any]:

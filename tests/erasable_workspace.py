@@ -5,18 +5,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.core.workspace import Workspace, write_json
 from feature_repo.dataset.declaration import Dataset, parse_dataset
 from feature_repo.dataset.prepare import prepare
+from feature_repo.dataset.pseudonym import open_pseudonyms
 from feature_repo.stream.connect import stream_folder
 from feature_repo.stream.journal import open_journal
 from feature_repo.stream.payload import StreamEvent
 from feature_repo.stream.quarantine import append_refused, refused_record
 from serving.events import Event
+from serving.graph.preferences import PreferenceFiles, Preferences
 from serving.inbox import Inbox
-from serving.request_log import LoggedRequest, to_table
+from serving.request_log import LoggedRequest, metadata_of, to_table
 from training.pipeline import Progress
 from training.reference import recommended_rows
 
@@ -55,13 +58,20 @@ def declared(folder: Path, person: str = PERSON) -> Dataset:
 
 
 def build(folder: Path, person: str = PERSON) -> Workspace:
-    """Data, request log, received events, journal, stream quarantine, a current window, a log and a download."""
+    """What every part writes, the log of requests and events, the stream, the reports, a log and a download."""
     workspace = Workspace(root=folder / "build", store=folder / "build" / "store")
     prepare(declared(folder, person), workspace, now=NOW)
     users = (person, "bob", "p7")
     workspace.request_log.mkdir()
-    pq.write_table(to_table([logged(u) for u in users]), workspace.request_log / "one.parquet")
-    pq.write_table(to_table([logged("bob")]), workspace.request_log / "two.parquet")
+    names = open_pseudonyms(workspace)
+    for file, rows in (("one.parquet", users), ("two.parquet", ("bob",))):
+        table = to_table([logged(user) for user in rows], names).replace_schema_metadata(metadata_of(names))
+        pq.write_table(table, workspace.request_log / file)
+    for folder, column in ((workspace.served_features, map(names.of, users)), (workspace.slates / "v1", users)):
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"user_id": list(column), "n": [1, 2, 3]}), folder / "one.parquet")
+    for user in users:
+        PreferenceFiles(workspace.store / "preferences").declare(user, Preferences(("t1",)))
     Inbox(workspace.received, remembered=10).receive([event(u) for u in users])
     journal = open_journal(stream_folder(workspace) / "journal.db")
     journal.record(map(streamed, users), bases={u: {"user_days": [1]} for u in users}, stamps=dict.fromkeys(users, 1))
@@ -98,6 +108,7 @@ def logged(user: str) -> LoggedRequest:
         user_row={"city": "Rome"},
         k=1,
         slate=["t1"],
+        propensities=[1.0],
         candidates=texts,
         sources=texts,
         scores=numbers,

@@ -13,12 +13,15 @@ import redis
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A redis-server that keeps nothing; gives its URL. Skips the test where the program is not installed."""
+def redis_server(folder: Path, *, port: int | None = None) -> Iterator[str]:
+    """A redis-server that keeps nothing, on `port` or a free one; gives its URL.
+
+    Skips the test where the program is not installed.
+    """
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed")
-    port = free_port()
+    port = port or free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen([program, *options], stdout=log, stderr=log)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from feature_repo.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from training.pipeline import Progress as TrainingProgress
+    from training.ranking.logged import LogSource
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evaluate and promote the recommender.")
 
@@ -41,6 +42,20 @@ def train(
             "learns from those days. Without it all is learnt anew.",
         ),
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            envvar="SOURCE",
+            help="What the ranker learns from: `stores`, the features as they were, or `log`, what the version of "
+            "START_FROM (the champion, if none is named) was served with, as the request log has it.",
+        ),
+    ] = "stores",
+    attribution_hours: Annotated[
+        float, typer.Option(envvar="ATTRIBUTION_HOURS", help="log: an event answers a request for so long after it.")
+    ] = 24.0,
+    least_requests: Annotated[
+        int, typer.Option(envvar="LEAST_REQUESTS", help="log: fewer requests with an answer are too few.")
+    ] = 100,
 ) -> None:
     """Train towers and ranker, log the run to MLflow, register the bundle."""
     from feature_repo.store.open import quiet_feast
@@ -53,14 +68,35 @@ def train(
     settings = load_settings(settings_file) if settings_file else TrainingSettings()
     quiet_feast()
     end = _window_end(window, workspace)
+    if source == "log":
+        start_from = start_from or registry.CHAMPION
     start = registry.aliases(workspace).get(start_from, start_from) if start_from else None
-    found = registry.version_with_key(workspace, run_key(workspace, settings, end, start))
+    log = _log_source(source, start, timedelta(hours=attribution_hours), least_requests)
+    found = registry.version_with_key(workspace, run_key(workspace, settings, end, start, log))
     if found:
         console.print(f"version {found} is up to date: same data, window and settings")
         return
     with _progress() as (progress, history):
-        version = train_and_register(workspace, settings, end=end, progress=progress, history=history, start_from=start)
+        version = train_and_register(
+            workspace, settings, end=end, progress=progress, history=history, start_from=start, source=log
+        )
     _show_aliases(workspace, f"version {version}, trained on events before {end.isoformat()}")
+
+
+def _log_source(source: str, start: str | None, window: timedelta, least: int) -> "LogSource | None":
+    if source == "stores":
+        return None
+    from feature_repo.core.errors import SettingsRefused
+    from training import registry
+    from training.ranking.logged import LogSource
+
+    if source != "log":
+        raise SettingsRefused(f"SOURCE is stores or log; got {source!r}")
+    if window <= timedelta(0) or least < 1:
+        raise SettingsRefused(f"training from the log needs a window and requests above 0; got {window} and {least}")
+    if start is None or start == registry.CHAMPION:
+        raise SettingsRefused("training from the log goes on from a version that was served, and none is champion yet")
+    return LogSource(start, window, least)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Any
 TEMPLATE = """# {dataset}: two-stage recommender
 
 **Data.** {dataset}, fingerprint `{data_fingerprint}`. Trained on events from {window_start} to before {window_end}:
-{tower_events} events for the two towers, {ranker_requests} later requests for the ranker.
+{tower_events} events for the two towers, {ranker_requests} later requests for the ranker, {ranker_source}.
 
 **Stages.** {retrievers} retrieve {candidates} candidates; LambdaMART ranks them on {features} features.
 

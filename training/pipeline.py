@@ -29,6 +29,7 @@ from training.progress import Progress
 from training.ranking import lambdamart
 from training.ranking.candidates import RankerRows, ranker_rows
 from training.ranking.learn import divide, learn_ranker
+from training.ranking.logged import LogSource, logged_rows
 from training.recommender import TWO_TOWER, build_recommender
 from training.replay import Moment, open_timeline
 from training.retrieval.learn import Start, learn_retrieval
@@ -101,6 +102,20 @@ class Run:
             teacher=teacher,
         )
 
+    def logged_rows(self, bundle: Bundle, source: LogSource) -> RankerRows:
+        """Candidates and features as `bundle`'s version was served with them."""
+        self.progress.stage("request log", 1)
+        rows = logged_rows(
+            self.workspace,
+            source,
+            feature_names=bundle.ranker_features,
+            since=self.window.cut,
+            until=self.window.end,
+            event_types=tuple(self.dataset.weights),
+        )
+        self.progress.advance()
+        return rows
+
 
 def train(
     workspace: Workspace,
@@ -111,11 +126,13 @@ def train(
     progress: Progress,
     champion: Bundle | None = None,
     warm: bool = False,
+    source: LogSource | None = None,
 ) -> Manifest:
     """Train on events before `end` and write a sealed bundle into the empty `folder`.
 
     A `warm` run takes the champion's retrievers for the first part: the ranker learns from the days since, and the
     towers go on with them. Otherwise a champion is only asked for its scores, where settings want its order kept.
+    With a `source` the run is warm, and the ranker learns from what was served and logged in those days.
 
     Raises:
         LeakFound: the features of a request hold what was not known before it.
@@ -130,7 +147,10 @@ def train(
     run = Run(store, workspace, dataset, settings, progress, window, usable(settings.candidates.retrievers, dataset))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="first-") as scratch:
         first = _first(run, Path(scratch), champion if warm else None)
-        rows = run.ranker_rows(first, champion if settings.ranker.distillation else None)
+        if source is None:
+            rows = run.ranker_rows(first, champion if settings.ranker.distillation else None)
+        else:
+            rows = run.logged_rows(first, source)
         learn, stop, hold_out = divide(len(rows.asked), settings)
         ranker = learn_ranker(
             rows,
@@ -161,6 +181,9 @@ def train(
     }
     shown = {**facts, **counts, "retrievers": ", ".join(manifest.retrievers), "features": len(manifest.ranker_features)}
     shown |= {"candidates": settings.candidates.total, "leaks": checked.sentence()}
+    shown["ranker_source"] = (
+        f"as version {source.version} was served" if source else "with the features of their moments"
+    )
     (folder / "model_card.md").write_text(model_card(shown, metrics), encoding="utf-8")
     return seal(folder, {**facts, "metrics": metrics})
 

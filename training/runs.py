@@ -12,13 +12,22 @@ from feature_repo.core.workspace import Workspace, read_json
 from training import registry
 from training.bundle import FORMAT, load_bundle
 from training.pipeline import Progress, train
+from training.ranking.logged import LogSource, log_fingerprint
 from training.settings import TrainingSettings
 
 
-def run_key(workspace: Workspace, settings: TrainingSettings, end: datetime, start_from: str | None = None) -> str:
-    """The same key means the same bundle: data, window, settings, format and the version that it started from."""
+def run_key(
+    workspace: Workspace,
+    settings: TrainingSettings,
+    end: datetime,
+    start_from: str | None = None,
+    source: LogSource | None = None,
+) -> str:
+    """The same key means the same bundle: data, window, settings, format, the version it started from, the log."""
     fingerprint = read_json(workspace.reports / "data.json", made_by="make data")["fingerprint"]
     text = f"{FORMAT} {fingerprint} {end.isoformat()} {settings.model_dump_json()} {start_from or ''}"
+    if source is not None:
+        text = f"{text} {log_fingerprint(workspace, source)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -31,10 +40,12 @@ def train_and_register(
     history: dict[str, list[tuple[int, float]]],
     replaces: str | None = None,
     start_from: str | None = None,
+    source: LogSource | None = None,
 ) -> str:
     """Train, register what came of it, in the place of the version `replaces` where there is one; returns the version.
 
-    `start_from` is the version whose towers are to go on with the days since its window.
+    `start_from` is the version whose towers are to go on with the days since its window; with a `source` the ranker
+    learns from the request log of that version.
 
     Raises:
         MissingArtifact: another run is training in this workspace.
@@ -49,9 +60,19 @@ def train_and_register(
             asked = start_from or _teacher(workspace, settings)
             champion = load_bundle(registry.download_bundle(workspace, asked)) if asked else None
             warm = start_from is not None
-            train(workspace, settings, end=end, folder=folder, progress=progress, champion=champion, warm=warm)
-            key = run_key(workspace, settings, end, start_from)
-            parameters = {**_flat(settings.model_dump()), "start_from": start_from}
+            train(
+                workspace,
+                settings,
+                end=end,
+                folder=folder,
+                progress=progress,
+                champion=champion,
+                warm=warm,
+                source=source,
+            )
+            key = run_key(workspace, settings, end, start_from, source)
+            learnt_from = "stores" if source is None else f"request log of version {source.version}"
+            parameters = {**_flat(settings.model_dump()), "start_from": start_from, "ranker_source": learnt_from}
             version = registry.register(
                 workspace,
                 folder,

@@ -47,6 +47,16 @@ class Workspace:
         return self.store / "request_log"
 
     @property
+    def served_features(self) -> Path:
+        """The users' features as served, in the form of Feast's own log."""
+        return self.store / "served_features"
+
+    @property
+    def slates(self) -> Path:
+        """Slates made for all users at once."""
+        return self.store / "slates"
+
+    @property
     def received(self) -> Path:
         """Events that arrived over HTTP, one file for each durable batch."""
         return self.store / "received"

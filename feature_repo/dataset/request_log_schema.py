@@ -2,18 +2,23 @@
 
 import pyarrow as pa
 
+# In the metadata of every file: which key its pseudonyms were made with.
+KEY_CHECK = b"pseudonym_key"
+
 REQUEST_LOG_SCHEMA = pa.schema(
     [
         pa.field("request_id", pa.string(), nullable=False),
         pa.field("received_at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("moment", pa.timestamp("us", tz="UTC"), nullable=False),  # what the features were computed for
-        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),  # the user's pseudonym, see pseudonym.py
         pa.field("variant", pa.string(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("degraded", pa.list_(pa.string()), nullable=False),
         pa.field("user_features", pa.string()),  # JSON of the user row as served; null when it could not be read
         pa.field("k", pa.int32(), nullable=False),
         pa.field("slate", pa.list_(pa.string()), nullable=False),  # item ids in the order shown
+        # Of each place of the slate: the probability that its item holds it. Null in rows from before it was logged.
+        pa.field("propensities", pa.list_(pa.float32())),
         pa.field("candidates", pa.list_(pa.string()), nullable=False),
         pa.field("sources", pa.list_(pa.string()), nullable=False),  # the retriever of each candidate
         pa.field("scores", pa.list_(pa.float32()), nullable=False),  # of each candidate

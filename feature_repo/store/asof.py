@@ -24,6 +24,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 
 from feature_repo.store.asof_entities import entity_rows, refuse_clashes, require_frame
 from feature_repo.store.asof_job import AskedView, AsofRetrievalJob
+from feature_repo.store.asof_log import write_log
 from feature_repo.store.asof_pull import pull_known
 from feature_repo.store.asof_sql import view_join
 
@@ -38,6 +39,7 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
     """Feast's DuckDB offline store with another `get_historical_features`."""
 
     pull_all_from_table_or_query = staticmethod(pull_known)
+    write_logged_features = staticmethod(write_log)
 
     @staticmethod
     def get_historical_features(

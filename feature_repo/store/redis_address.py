@@ -21,6 +21,12 @@ def connection_string(url: str, default: str) -> str:
     return ",".join([f"{parts.hostname}:{port}", f"db={database}", *limits, *tls, *known])
 
 
+def with_time_limits(address: str, seconds: float) -> str:
+    """A connection string whose every exchange, and connecting, ends within `seconds`."""
+    kept = [part for part in address.split(",") if not part.startswith("socket_")]
+    return ",".join([*kept, f"socket_connect_timeout={seconds}", f"socket_timeout={seconds}"])
+
+
 def without_secrets(address: str) -> str:
     """A connection string that may be written down."""
     return ",".join(part for part in address.split(",") if not part.startswith(("username=", "password=")))

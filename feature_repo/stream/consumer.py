@@ -33,7 +33,7 @@ from feature_repo.stream.state import UserState, advance, row_of, rows_of, state
 
 ACTIVE_USERS = 10_000  # whose states stay in memory, at most some 30 kilobytes each
 JOURNAL_EVENTS = 2_000_000  # some 200 bytes each
-ALWAYS_CHANGED = ("user_activity", "user_seen")  # the other views change with liked events only
+ALWAYS_CHANGED = ("user_activity", "user_seen", "user_hidden")  # the other views change with liked events only
 
 
 class Consumer:

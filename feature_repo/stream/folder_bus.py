@@ -140,6 +140,15 @@ def _files(folder: Path, leave_out: AbstractSet[str] = frozenset()) -> list[Path
     return [folder / name for _, name in sorted(found)]
 
 
+def messages_of(path: Path) -> list[Message]:
+    """What a file of the folder holds, for another bus; nothing where the file was rewritten meanwhile."""
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        return []
+    return [Message(*pair) for pair in zip(table["user_id"].to_pylist(), _payloads_of(table), strict=True)]
+
+
 def _payloads_of(table: pa.Table) -> list[bytes]:
     if "payload" in table.column_names:
         return list(table["payload"].to_pylist())

@@ -187,9 +187,14 @@ def open_journal(path: Path) -> Journal:
 
 
 def _cells(event: StreamEvent) -> tuple[Any, ...]:
-    return event.event_id, event.user_id, event.item_id, event.moment_us, int(event.liked), event.thousandths
+    return event.event_id, event.user_id, event.item_id, event.moment_us, _opinion(event), event.thousandths
+
+
+def _opinion(event: StreamEvent) -> int:
+    """What the column `liked` holds: 1, -1 where the event hides its item, else 0."""
+    return -1 if event.hides else int(event.liked)
 
 
 def _event(row: tuple[Any, ...]) -> StreamEvent:
     event_id, user_id, item_id, moment_us, liked, thousandths = row
-    return StreamEvent(event_id, user_id, item_id, moment_us, bool(liked), thousandths)
+    return StreamEvent(event_id, user_id, item_id, moment_us, liked > 0, thousandths, hides=liked < 0)

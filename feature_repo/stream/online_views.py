@@ -12,7 +12,7 @@ from feature_repo.core.errors import MissingArtifact, StoreUnavailable
 from feature_repo.core.workspace import Workspace
 from feature_repo.store.open import store_config
 
-STREAMED = ("user_activity", "user_history", "user_tastes", "user_seen")
+STREAMED = ("user_activity", "user_history", "user_tastes", "user_seen", "user_hidden")
 CHUNK = 1_000  # rows of one push: a push of one row costs as much as a push of fifty
 
 

@@ -28,7 +28,10 @@ _UNREADABLE = "timestamp cannot be read"
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """A valid event. `moment_us`: UTC microseconds; `thousandths`: its value times 1,000, 0 without one."""
+    """A valid event. `moment_us`: UTC microseconds; `thousandths`: its value times 1,000, 0 without one.
+
+    `liked` and `hides`: its type has a positive or a negative weight.
+    """
 
     event_id: str
     user_id: str
@@ -36,6 +39,7 @@ class StreamEvent:
     moment_us: int
     liked: bool
     thousandths: int
+    hides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ def parse(payload: bytes, rules: Rules, *, now_us: int) -> StreamEvent | Refused
         moment_us=moment,
         liked=rules.weights[kind] > 0,
         thousandths=thousandths(value) if rules.valued else 0,
+        hides=rules.weights[kind] < 0,
     )
 
 

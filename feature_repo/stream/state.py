@@ -13,7 +13,7 @@ from typing import Any
 from feature_repo.stream.payload import StreamEvent
 from feature_repo.transforms.activity import BUCKETS
 from feature_repo.transforms.moments import MICROSECONDS_A_DAY
-from feature_repo.transforms.sequences import HISTORY_ITEMS, SEEN_ITEMS, TASTE_EVENTS
+from feature_repo.transforms.sequences import HIDDEN_ITEMS, HISTORY_ITEMS, SEEN_ITEMS, TASTE_EVENTS
 
 ValuesOf = Callable[[str, int], Mapping[str, tuple[str, ...]]]  # (item id, moment) -> values of each taste attribute
 
@@ -29,7 +29,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """What the views of one user hold. Times are UTC microseconds; `history` and `seen` are (time, item id), ascending.
+    """What the views of one user hold. Times are UTC microseconds; lists of items are (time, item id), ascending.
 
     `stamp_us` is the time that the last written row has in Feast.
     """
@@ -42,6 +42,7 @@ class UserState:
     history: tuple[tuple[int, str], ...] = ()
     seen: tuple[tuple[int, str], ...] = ()
     stamp_us: int = 0
+    hidden: tuple[tuple[int, str], ...] = ()
 
 
 def state_of_row(row: Mapping[str, Any] | None) -> UserState:
@@ -60,6 +61,7 @@ def state_of_row(row: Mapping[str, Any] | None) -> UserState:
         history=tuple((int(time), str(item)) for time, item in zip(times, items, strict=True)),
         # Their own times are not kept; all of them are before any event of the stream.
         seen=tuple((last, str(item)) for item in row.get("seen_items") or ()),
+        hidden=tuple((last, str(item)) for item in row.get("hidden_items") or ()),
         stamp_us=last + 1,
     )
 
@@ -78,6 +80,7 @@ def advance(state: UserState, events: Iterable[StreamEvent]) -> UserState:
         days=_days(state.days, came),
         history=_last(state.history, (e for e in came if e.liked), HISTORY_ITEMS),
         seen=_last(state.seen, came, SEEN_ITEMS),
+        hidden=_last(state.hidden, (e for e in came if e.hides), HIDDEN_ITEMS),
         # Feast can drop a row whose time is not after that of the row before.
         stamp_us=max(last, state.stamp_us) + 1,
     )
@@ -86,7 +89,8 @@ def advance(state: UserState, events: Iterable[StreamEvent]) -> UserState:
 def row_of(state: UserState) -> dict[str, Any]:
     """The raw features by name that `state_of_row` makes the state of again."""
     history = _features("user_history", state, _no_values) or {}
-    return {**_activity(state), **history, "seen_items": [item for _, item in state.seen]}
+    lists = {"seen_items": state.seen, "hidden_items": state.hidden}
+    return {**_activity(state), **history, **{name: [item for _, item in kept] for name, kept in lists.items()}}
 
 
 def rows_of(user_id: str, state: UserState, views: Iterable[str], values_of: ValuesOf) -> dict[str, dict[str, Any]]:
@@ -104,6 +108,8 @@ def _features(view: str, state: UserState, values_of: ValuesOf) -> dict[str, Any
         return _activity(state)
     if view == "user_seen":
         return {"seen_items": [item for _, item in state.seen]}
+    if view == "user_hidden":  # who hid nothing has no row, as in the batch
+        return {"hidden_items": [item for _, item in state.hidden]} if state.hidden else None
     if not state.history:  # who liked nothing has no row, as in the batch
         return None
     if view == "user_history":

@@ -16,7 +16,7 @@ from feature_repo.transforms.engine import engine_name, open_engine
 from feature_repo.transforms.item_value import item_value
 from feature_repo.transforms.moments import as_log
 from feature_repo.transforms.reach import item_reach
-from feature_repo.transforms.sequences import HISTORY_ITEMS, SEEN_ITEMS, last_of_user
+from feature_repo.transforms.sequences import HIDDEN_ITEMS, HISTORY_ITEMS, SEEN_ITEMS, last_of_user
 from feature_repo.transforms.tastes import taste_attributes, tastes
 
 
@@ -42,6 +42,11 @@ def key_of(view: str) -> str:
     return "item_id" if view.startswith("item_") else "user_id"
 
 
+def hiding_types(dataset: Dataset) -> list[str]:
+    """The event types by which a user says that an item is not wanted: those with a negative weight."""
+    return [kind for kind, weight in dataset.weights.items() if weight < 0]
+
+
 def feature_tables(
     dataset: Dataset, *, log: Table, users: Table | None, items: Table | None, first_event: datetime
 ) -> dict[str, Table]:
@@ -57,8 +62,7 @@ def feature_tables(
         "item_popularity": activity_state(liked, key="item_id", prefix="item"),
         "item_reach": item_reach(liked),
     }
-    if not dataset.repeat_consumption:
-        tables["user_seen"] = last_of_user(log, limit=SEEN_ITEMS, columns={"seen_items": "item_id"})
+    tables |= _not_to_recommend(dataset, log)
     if "value" in dataset.events.columns:
         tables["item_value"] = item_value(liked)
     if funnel(dataset):
@@ -71,4 +75,15 @@ def feature_tables(
             tables[view] = dated_attributes(rows, key=key, attributes=declared.attributes, first_event=first_event)
     if "item_metadata" in tables and dataset.items is not None and taste_attributes(dataset.items):
         tables["user_tastes"] = tastes(liked, tables["item_metadata"], dataset.items)
+    return tables
+
+
+def _not_to_recommend(dataset: Dataset, log: Table) -> dict[str, Table]:
+    """What filters know of a user: items consumed, where they may not be repeated, and items not wanted."""
+    tables = {}
+    if not dataset.repeat_consumption:
+        tables["user_seen"] = last_of_user(log, limit=SEEN_ITEMS, columns={"seen_items": "item_id"})
+    if hiding_types(dataset):
+        hiding = log.filter(log.event_type.isin(hiding_types(dataset)))
+        tables["user_hidden"] = last_of_user(hiding, limit=HIDDEN_ITEMS, columns={"hidden_items": "item_id"})
     return tables

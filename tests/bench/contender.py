@@ -5,7 +5,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ class Measured:
     rows: int
 
 
-def run_contender(module: str, *arguments: str) -> Measured | str:
+def run_contender(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Measured | str:
     """Run `module` as a child that ends with `report`; what it said last, where it failed."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode != 0:
         return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200]
     return Measured(**json.loads(done.stdout.splitlines()[-1]))

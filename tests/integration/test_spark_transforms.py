@@ -144,6 +144,7 @@ def test_both_engines_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.M
         "item_reach",
         "item_value",
         "user_activity",
+        "user_hidden",
         "user_history",
         "user_profile",
         "user_seen",

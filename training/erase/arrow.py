@@ -24,7 +24,9 @@ def places_in_batch(table: pa.Table, person: Person) -> int:
     places = 0
     for name in worth_reading(table.schema, person):
         for texts in (texts for chunk in table[name].chunks for texts in _texts(chunk)):
-            named = pc.match_substring(texts, person.user_id) if person.distinctive else _is_user(texts, person)
+            named = _is_user(texts, person)
+            if person.distinctive:
+                named = pc.or_kleene(named, pc.match_substring(texts, person.user_id))
             places += pc.sum(named).as_py() or 0
     return places
 
@@ -58,7 +60,7 @@ def replace_parquet(table: pa.Table, path: Path) -> None:
 
 
 def _is_user(texts: pa.Array | pa.ChunkedArray, person: Person) -> pa.Array | pa.ChunkedArray:
-    return pc.fill_null(pc.equal(texts.cast(pa.large_string()), person.user_id), False)
+    return pc.is_in(texts.cast(pa.large_string()), pa.array(person.names, pa.large_string()))
 
 
 def _has_text(kind: pa.DataType) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace, write_json
+from feature_repo.dataset.pseudonym import known_pseudonyms
+from feature_repo.dataset.request_log import require_key
 from feature_repo.dataset.tombstone import add_tombstone
 from feature_repo.stream.connect import stream_folder
 from training import registry
@@ -57,7 +59,10 @@ def erase(workspace: Workspace, user_id: str, *, retrain: Retrain, now: datetime
 def _begin(workspace: Workspace, user_id: str) -> tuple[Person, bool]:
     """The tombstone and the mark, on disk; and whether an earlier run was cut short."""
     distinctive = is_distinctive(user_id, known_ids(workspace))
-    person = Person(user_id, add_tombstone(workspace, user_id), distinctive)
+    pseudonyms = known_pseudonyms(workspace)
+    require_key(workspace, pseudonyms)
+    pseudonym = pseudonyms.of(user_id) if pseudonyms else ""
+    person = Person(user_id, add_tombstone(workspace, user_id), distinctive, pseudonym)
     again = person.keyed_hash in unfinished.begun(workspace)
     unfinished.begin(workspace, person.keyed_hash)
     return person, again

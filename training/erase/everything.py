@@ -11,6 +11,7 @@ from feature_repo.stream.bus import EventBus
 from feature_repo.stream.connect import open_bus
 from training.erase.aggregates import ItemAggregates
 from training.erase.copies import Copies
+from training.erase.declared import Declared
 from training.erase.elsewhere import Elsewhere
 from training.erase.events import EventLog
 from training.erase.online import OnlineStore, open_online
@@ -19,6 +20,7 @@ from training.erase.person import Person
 from training.erase.reports import Reports
 from training.erase.request_log import RequestLog
 from training.erase.retrain import Retrain
+from training.erase.slates import Slates
 from training.erase.stores import Store
 from training.erase.stream import Bus, Received, StreamState
 from training.erase.tables import FeatureTables
@@ -44,6 +46,8 @@ class Everything:
             Received(self.workspace, person),
             *self._searched,
             RequestLog(self.workspace, person),
+            Slates(self.workspace, person),
+            Declared(self.workspace, person),
             FeatureTables(self.workspace, person),
             StreamState(self.workspace, person),
             OnlineFeatures(person, self.online),

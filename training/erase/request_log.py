@@ -11,7 +11,7 @@ from training.erase.stores import count_below
 
 @dataclass(frozen=True)
 class RequestLog:
-    """`store/request_log`: a person's rows hold their features and what they were shown."""
+    """`store/request_log` and Feast's own log of the features: a person's rows stand under their pseudonym."""
 
     workspace: Workspace
     person: Person
@@ -19,10 +19,11 @@ class RequestLog:
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        return (self.workspace.request_log,)
+        return (self.workspace.request_log, self.workspace.served_features)
 
     def find(self) -> int:
         return count_below(self.roots, self.person)
 
     def erase(self) -> int:
-        return sum(rewrite_without(file, self.person) for file in sorted(self.roots[0].glob("*.parquet")))
+        files = (file for root in self.roots for file in sorted(root.glob("*.parquet")))
+        return sum(rewrite_without(file, self.person) for file in files)

@@ -1,12 +1,15 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feature_repo.core.errors import MissingArtifact, StoreUnavailable
 from feature_repo.core.workspace import Workspace
-from feature_repo.store.item_table import attributes, open_item_table, publish
+from feature_repo.store.item_table import attributes, narrowed, open_item_table, publish
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 ITEMS = pa.table(
@@ -53,4 +56,26 @@ def test_an_altered_snapshot_is_refused(workspace: Workspace) -> None:
 
 def test_before_the_first_snapshot_the_sentence_names_the_command(workspace: Workspace) -> None:
     with pytest.raises(MissingArtifact, match="run `make materialize` first"):
+        open_item_table(workspace)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
+def test_narrowed_numbers_are_the_same_numbers(numbers: list[int]) -> None:
+    assert narrowed(np.array([numbers], np.int64)).tolist() == [numbers]
+
+
+def test_days_and_counts_take_two_bytes_and_their_sums_do_not_overflow() -> None:
+    counts = narrowed(np.full((1, 90), 32_000, np.int64))
+
+    assert counts.dtype == np.int16
+    assert counts.sum(axis=1).tolist() == [90 * 32_000]
+    assert narrowed(np.array([0.5])).dtype == np.float64
+
+
+@pytest.mark.parametrize("pointer", ["", "[]", '{"file": "x"}'])
+def test_a_pointer_that_is_none_is_refused(workspace: Workspace, pointer: str) -> None:
+    publish(ITEMS, workspace, as_of=AS_OF)
+    (workspace.snapshots / "items.json").write_text(pointer)
+
+    with pytest.raises(StoreUnavailable, match=r"items\.json must be a JSON object with file, sha256 and as_of; got"):
         open_item_table(workspace)

@@ -26,13 +26,25 @@ from feature_repo.stream.quarantine import read_refused
 from feature_repo.stream.sort_out import Counts
 
 RULES = Rules({"view": 1, "hide": -1}, Cleaning(), valued=True)
+BATCH_ROW = {
+    "user_event_count": 5,
+    "user_first_event": at(0),
+    "user_last_event": at(0.9),
+    "user_amount": 7,
+    "user_days": [at(0) // 86_400_000_000],
+    "user_counts": [5],
+    "user_amounts": [7],
+    "history_items": ["a"],
+    "history_times": [at(0.9)],
+    "seen_items": ["z", "a"],
+}
 
 
 class Online:
     """Views in memory. `batch` are the rows that `make materialize` wrote; `fail_after` pushes the store is down."""
 
     def __init__(self) -> None:
-        self.views = ("user_activity", "user_history", "user_seen")
+        self.views = ("user_activity", "user_history", "user_seen", "user_hidden")
         self.tastes = ()
         self.rows: dict[str, dict[str, Any]] = {}
         self.batch: dict[str, dict[str, Any]] = {}
@@ -128,19 +140,24 @@ def test_events_become_rows_and_every_record_is_accounted_for(world: World) -> N
     assert [r.reason for r in read_refused(world.workspace).values()] == ["not a JSON object"]
 
 
+def test_an_item_is_hidden_once_for_all_however_the_consumer_ends(world: World) -> None:
+    """Killed between journal and push: what the event said of the item must come back from the journal."""
+    world.online.batch["u1"] = {**BATCH_ROW, "hidden_items": ["z"]}
+    world.publish(event(4, kind="hide"), event(5))
+    consumer = world.start()
+    world.online.fail_after = 0
+    with pytest.raises(StoreUnavailable):
+        drain(consumer)
+    world.online.fail_after = 1_000_000
+
+    drain(world.start())
+
+    assert world.online.rows["u1"]["hidden_items"] == ["z", "i4"]
+    assert world.online.rows["u1"]["history_items"] == ["a", "i5"]
+
+
 def test_the_stream_goes_on_from_the_row_that_the_batch_wrote(world: World) -> None:
-    world.online.batch["u1"] = {
-        "user_event_count": 5,
-        "user_first_event": at(0),
-        "user_last_event": at(0.9),
-        "user_amount": 7,
-        "user_days": [at(0) // 86_400_000_000],
-        "user_counts": [5],
-        "user_amounts": [7],
-        "history_items": ["a"],
-        "history_times": [at(0.9)],
-        "seen_items": ["z", "a"],
-    }
+    world.online.batch["u1"] = BATCH_ROW
     world.publish(event(1))
 
     drain(world.start())

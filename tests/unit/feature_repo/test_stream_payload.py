@@ -32,7 +32,7 @@ def test_a_unified_event_is_an_event() -> None:
     assert parsed(context={"store": "7"}, request_id="r", position=3) == StreamEvent(
         "e1", "u1", "i1", at(1), True, 1500
     )
-    assert parsed(event_type="hide") == StreamEvent("e1", "u1", "i1", at(1), False, 1500)
+    assert parsed(event_type="hide") == StreamEvent("e1", "u1", "i1", at(1), False, 1500, hides=True)
 
 
 @pytest.mark.parametrize(

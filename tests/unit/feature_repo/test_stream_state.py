@@ -20,7 +20,7 @@ from feature_repo.stream.state import UserState, advance, row_of, rows_of, state
 from feature_repo.transforms.build import feature_tables
 from feature_repo.transforms.moments import as_log, thousandths
 
-VIEWS = ("user_activity", "user_history", "user_tastes", "user_seen")
+VIEWS = ("user_activity", "user_history", "user_tastes", "user_seen", "user_hidden")
 DATASET = Dataset.model_validate(
     {
         "name": "shop",
@@ -72,7 +72,8 @@ def streamed(events: list[Raw]) -> dict[str, list[StreamEvent]]:
     by_user: dict[str, list[StreamEvent]] = {}
     for n, (user, item, moment, kind, value) in enumerate(events):
         liked = DATASET.weights[kind] > 0
-        event = StreamEvent(f"{n:06d}", user, item, moment, liked, thousandths(value))
+        hides = DATASET.weights[kind] < 0
+        event = StreamEvent(f"{n:06d}", user, item, moment, liked, thousandths(value), hides)
         by_user.setdefault(user, []).append(event)
     return by_user
 
@@ -204,6 +205,7 @@ def test_a_clock_that_jumps_back_puts_the_event_on_its_own_day() -> None:
         "history_items": ["a", "b"],
         "history_times": [at(4), at(5)],
         "seen_items": ["a", "b"],
+        "hidden_items": [],
     }
     assert (now.stamp_us, late.stamp_us) == (at(5) + 1, at(5) + 2)
 
@@ -214,6 +216,18 @@ def test_a_user_who_liked_nothing_has_no_history_and_no_tastes() -> None:
     rows = rows_of("u1", state, VIEWS, ItemValues(("brand", "tags"), {}))
 
     assert set(rows) == {"user_activity", "user_seen"}
+
+
+def test_what_a_user_hid_is_a_row_of_its_own_whatever_else_they_liked() -> None:
+    state = advance(UserState(), [StreamEvent("1", "u1", "a", at(1), True, 0)])
+    state = advance(state, [StreamEvent("3", "u1", "c", at(3), False, 0, hides=True)])
+    state = advance(state, [StreamEvent("2", "u1", "b", at(2), False, 0, hides=True)])
+
+    rows = rows_of("u1", state, VIEWS, ItemValues(("brand", "tags"), {}))
+
+    assert rows["user_hidden"]["hidden_items"] == ["b", "c"]
+    assert rows["user_history"]["history_items"] == ["a"]
+    assert state_of_row(row_of(state)).hidden == ((at(3), "b"), (at(3), "c"))
 
 
 def test_no_events_leave_a_state_as_it_is() -> None:

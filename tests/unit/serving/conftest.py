@@ -1,70 +1,27 @@
-"""A service without its heavy parts: ten items, a known user, and a recommender whose answers are known."""
+"""A service without its heavy parts, see serving_parts.py, and a client of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
+from serving_parts import tiny_runtime
 from starlette.applications import Starlette
 
-from feature_repo.core.errors import StoreUnavailable
+from feature_repo.dataset.pseudonym import Pseudonyms
 from serving.app import create_app
-from serving.inbox import Inbox
 from serving.metrics import register_metrics
 from serving.request_log import RequestLog
 from serving.runtime import Runtime
 from serving.settings import ServingSettings
-from training.slate import Candidates, RankedItem, Request, Slate
 
-ITEMS = tuple(f"i{n}" for n in range(10))
-ROWS = {"known": {"history": ["i9"], "age": 30.0}}
-
-
-@dataclass
-class FakeRecommender:
-    """Ranks i0 first, then i1 and so on, and remembers what it was asked."""
-
-    feature_names: tuple[str, ...] = ("place", "constant")
-    asked: list[tuple[Request, Mapping[str, Any] | None]] = field(default_factory=list)
-    breaks: bool = False
-
-    def recommend(self, request: Request, user: Mapping[str, Any] | None) -> Slate:
-        if self.breaks:
-            raise ZeroDivisionError("a bug")
-        self.asked.append((request, user))
-        ids = np.array([item for item in ITEMS if item not in request.exclude], object)
-        scores = -np.arange(len(ids), dtype=np.float32)
-        features = np.stack([scores, np.ones_like(scores)], axis=1)
-        sources = np.full(len(ids), "fake", object)
-        degraded = () if user is not None else ("features",)
-        return Slate(self.similar("", request.k), Candidates(ids, sources, features, scores), degraded)
-
-    def similar(self, item_id: str, k: int) -> tuple[RankedItem, ...]:
-        others = [item for item in ITEMS if item != item_id][:k]
-        return tuple(RankedItem(item, float(-n), n + 1, "fake") for n, item in enumerate(others))
-
-    def item(self, item_id: str) -> dict[str, Any]:
-        return {"title": f"Title of {item_id} </script>"} if item_id in ITEMS else {}
-
-
-@dataclass
-class FakeReader:
-    """Knows one user; can be down."""
-
-    down: bool = False
-
-    def user_row(self, user_id: str) -> dict[str, Any]:
-        if self.down:
-            raise StoreUnavailable("the store is down")
-        return ROWS.get(user_id, {})
+PSEUDONYMS = Pseudonyms(b"a key of a test, no more", in_store=False)
 
 
 @dataclass(frozen=True)
@@ -102,11 +59,12 @@ def serve() -> Callable[..., Any]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ServingSettings:
-    return ServingSettings(version="7", bundle=tmp_path / "bundle", log_flush_seconds=0.05, max_body_bytes=2_048)
+    limits = {"max_body_bytes": 2_048, "deadline_ms": 5_000, "store_ms": 2_000}  # a busy machine is no slow store
+    return ServingSettings(version="7", bundle=tmp_path / "bundle", log_flush_seconds=0.05, **limits)
 
 
 @pytest.fixture
-def runtime(settings: ServingSettings, tmp_path: Path) -> Runtime:
+def runtime(settings: ServingSettings, tmp_path: Path) -> Iterator[Runtime]:
     metrics = register_metrics(CollectorRegistry())
     log = RequestLog(
         tmp_path / "store" / "request_log",
@@ -115,17 +73,12 @@ def runtime(settings: ServingSettings, tmp_path: Path) -> Runtime:
         flush_rows=10,
         flush_seconds=0.05,
         on_dropped=metrics.log_dropped.inc,
+        pseudonyms=lambda: PSEUDONYMS,
     )
     log.start()
-    return Runtime(
-        settings=settings,
-        recommender=FakeRecommender(),  # type: ignore[arg-type]
-        reader=FakeReader(),
-        log=log,
-        inbox=Inbox(tmp_path / "store" / "received", remembered=1_000),
-        metrics=metrics,
-        data_until=datetime(1998, 4, 23, tzinfo=UTC),
-    )
+    runtime = tiny_runtime(tmp_path, settings, metrics, log)
+    yield runtime
+    runtime.close()
 
 
 @pytest.fixture

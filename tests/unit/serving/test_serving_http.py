@@ -45,7 +45,7 @@ REFUSED = [
     (body(user_id="x" * 513), "user_id must be a text of 1 to 512 characters"),
     (
         body(user_id="u", limit=3),
-        "the body may have the fields context, exclude, k, session, user_id; got 'limit'",
+        "the body may have the fields context, exclude, explain, k, session, user_id; got 'limit'",
     ),
     (body(user_id="u", k=0), "k must be a whole number from 1 to 100; got 0"),
     (body(user_id="u", k=101), "k must be a whole number from 1 to 100; got 101"),

@@ -18,6 +18,7 @@ from feature_repo.core.errors import DatasetError, RecommenderError
 from feature_repo.core.workspace import Workspace, write_json
 from feature_repo.dataset.declaration import load_dataset
 from feature_repo.dataset.prepare import prepare
+from feature_repo.dataset.pseudonym import Pseudonyms, open_pseudonyms
 from feature_repo.dataset.tombstone import read_tombstones
 from feature_repo.stream.bus import CannotErase
 from feature_repo.stream.connect import stream_folder
@@ -32,13 +33,13 @@ from training.erase.retrain import Retrain
 from training.erase.search import places_below
 
 PERSON = shop.PERSON
-STORES = 10
+STORES = 12
 LATER = datetime.now(UTC) + timedelta(hours=1)  # of the files that a test writes
 
 
 @pytest.fixture(autouse=True)
 def _plain_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ERASURE_KEY", "BUS_URL", "ONLINE_STORE", "MLFLOW_TRACKING_URI"):
+    for name in ("ERASURE_KEY", "RECOMMENDER_PSEUDONYM_KEY", "BUS_URL", "ONLINE_STORE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -70,7 +71,8 @@ def test_a_person_is_gone_from_every_store_and_the_report_says_so_without_the_na
     report = run(workspace)
 
     counts = {row["store"]: row for row in report["stores"]}
-    for store in ("event log and quarantine", "received events", "request log", "feature tables", "reports"):
+    logs = ("event log and quarantine", "received events", "request log")
+    for store in (*logs, "batch slates", "declared preferences", "feature tables", "reports"):
         assert counts[store]["found"] > 0, store
         assert counts[store]["removed"] > 0, store
     assert [row["left"] for row in report["stores"]] == [0] * (STORES + 1)  # and every other file
@@ -93,7 +95,8 @@ def test_every_row_of_other_people_is_the_same_cell_by_cell(workspace: Workspace
     compared = 0
     for place, table in before.items():
         if "user_id" in table.column_names and "quarantine" not in place:
-            assert after[place].equals(table.filter(pc.not_equal(table["user_id"], PERSON))), place
+            names = pa.array([PERSON, open_pseudonyms(workspace).of(PERSON)])
+            assert after[place].equals(table.filter(pc.invert(pc.is_in(table["user_id"], names)))), place
             compared += 1
     assert compared >= 7
     others = before["events/quarantine.parquet"].filter(pc.equal(before["events/quarantine.parquet"]["user_id"], "bob"))
@@ -106,6 +109,34 @@ def journal_users(workspace: Workspace) -> list[str]:
     with closing(open_journal(stream_folder(workspace) / "journal.db")) as journal:
         assert journal.bases(["bob", "p7", PERSON]).keys() == {"bob", "p7"}
         return journal.users()
+
+
+def test_a_persons_rows_of_the_request_log_are_found_under_their_pseudonym(workspace: Workspace) -> None:
+    hers, bobs = (open_pseudonyms(workspace).of(user) for user in (PERSON, "bob"))
+    logged = [workspace.request_log / "one.parquet", workspace.served_features / "one.parquet"]
+    assert all(pq.read_table(file)["user_id"].to_pylist().count(hers) == 1 for file in logged)
+
+    run(workspace)
+
+    assert all(hers not in pq.read_table(file)["user_id"].to_pylist() for file in logged)
+    assert all(bobs in pq.read_table(file)["user_id"].to_pylist() for file in logged)
+
+
+def test_nobody_is_erased_from_a_log_whose_pseudonyms_have_another_key(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, key = open_pseudonyms(workspace).check, "another key of a deployment"
+    monkeypatch.setenv("RECOMMENDER_PSEUDONYM_KEY", key)
+    other = Pseudonyms(key.encode(), in_store=False).check
+
+    with pytest.raises(DatasetError, match=f"one.parquet of the request log .* key {now}, the key now is {other}: set"):
+        run(workspace)
+
+    monkeypatch.delenv("RECOMMENDER_PSEUDONYM_KEY")
+    (workspace.store / "pseudonym.key").unlink()
+    with pytest.raises(DatasetError, match=f"one.parquet of the request log .* key {now}, the key now is not set"):
+        run(workspace)
+    assert read_tombstones(workspace).hashes == frozenset()
 
 
 def test_items_are_counted_as_if_the_person_had_never_come(workspace: Workspace, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Stage 2, the filter: which items may be shown to this user now, as one mask over the item table.
+
+It comes before retrieval, so that the places of what may not be shown go to what may. What the user has seen and what
+the request excludes is the recommender's own part of the mask.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from serving.graph.visit import User, Visit
+
+if TYPE_CHECKING:
+    from feature_repo.store.item_table import ItemTable
+    from training.slate import Request
+
+Array = np.ndarray[Any, Any]
+
+
+class BlockedPort(Protocol):
+    """The items that nobody may be shown."""
+
+    @property
+    def ids(self) -> frozenset[str]: ...
+
+    def mask(self, items: "ItemTable") -> Array: ...
+
+
+class FiltersPort(Protocol):
+    """The rules that take items away."""
+
+    def allowed(self, items: "ItemTable", request: "Request", moment: datetime) -> Array: ...
+
+
+class FilterStage:
+    """Gives the mask [m] of a visit; True where an item may be shown."""
+
+    def __init__(self, blocked: BlockedPort) -> None:
+        self._blocked = blocked
+
+    def allowed(self, visit: Visit, user: User, filters: FiltersPort, *, repeats: bool) -> Array:
+        """`repeats`: what was met may be recommended again; what was hidden may not, even so."""
+        items = visit.recommender.items
+        by_rules = filters.allowed(items, visit.request, visit.now)
+        allowed: Array = by_rules & ~self._blocked.mask(items) if self._blocked.ids else by_rules.copy()
+        gone = user.hidden if repeats else (*user.hidden, *user.met)
+        allowed[rows_of(items, gone)] = False
+        return allowed
+
+
+def rows_of(items: "ItemTable", item_ids: Iterable[str]) -> list[int]:
+    """Rows of the ids that the table has."""
+    return [items.rows[item] for item in item_ids if item in items.rows]
