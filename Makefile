@@ -83,8 +83,9 @@ demo: $(READY) ## the whole loop on real data: events, features, models, canary,
 	@$(call step,serve) $(RUN) serving probe --version $$($(RUN) training fetch)
 	@$(RUN) monitoring summary
 
+# A file's tests share what they set up, so files are dealt out to the cores, and not tests.
 test: $(READY) ## all tests, the fast ones first
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(READY) ## lint, types, layers
 	@$(BIN)/ruff check

@@ -44,6 +44,8 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
     Raises:
         RecommenderError: the port is taken, or the runtime cannot be opened.
     """
+    # Products of a request are shorter than waking a second thread. It is read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = from_env(workspace)
     require_bundle(settings)
     log_to_stderr(settings.log_format, version=settings.version, variant=settings.variant)

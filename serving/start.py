@@ -4,12 +4,13 @@ import contextlib
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.core.workspace import Workspace
 from serving.inbox import open_inbox
+from serving.items.every import Every
 from serving.metrics import Metrics, register_metrics
 from serving.open_log import open_request_log
 from serving.opened import data_until, export_ages, first_answer, recent_events, remember_received
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from training.recommender import Recommender
 
 logger = logging.getLogger("serving.start")
+
+TOMORROW_BEFORE = timedelta(seconds=90)  # before midnight the next day's item features are worked out
 
 # After which a reading thread gives up a connection. Requests have given up long before; this is for the next ones.
 SOCKET_SECONDS = 1.0
@@ -139,10 +142,17 @@ def _runtime(
         recent.add(events)
         stages.explored.take(events)
 
+    def prepare_tomorrow() -> None:
+        # Else the first request after midnight would pay for all items.
+        now = datetime.now(UTC)
+        if (now + TOMORROW_BEFORE).date() != now.date():
+            items.recommender.prepare(now + TOMORROW_BEFORE)
+
+    tomorrow = Every(prepare_tomorrow, seconds=TOMORROW_BEFORE.total_seconds() / 3, name="tomorrow")
     remember_received(workspace, recent)
     rules.load(now=datetime.now(UTC))
     fitted(recommender)
-    for start in (blocked.start, rules.start, items.start, stages.store.start):
+    for start in (blocked.start, rules.start, items.start, stages.store.start, tomorrow.start):
         start()
     return Runtime(
         settings=settings,
@@ -161,7 +171,7 @@ def _runtime(
         ),
         metrics=metrics,
         data_until=data_until(workspace, snapshot.as_of),
-        closing=(items.close, rules.close, blocked.close, stages.store.close),
+        closing=(items.close, rules.close, blocked.close, stages.store.close, tomorrow.close),
     )
 
 

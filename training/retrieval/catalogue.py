@@ -81,8 +81,8 @@ class TableCatalogue:
 
     def prepare(self, moment_us: int) -> None:
         """Work out beforehand what holds on the day of `moment_us`, with every order that was asked for so far."""
-        day, today = moment_us // MICROSECONDS_A_DAY, self._today
-        if today is not None and today.day == day:
+        day, today, following = moment_us // MICROSECONDS_A_DAY, self._today, self._next
+        if any(ready is not None and ready.day == day for ready in (today, following)):
             return
         found = _Day(day, self._whole(day))
         for name, (formula, _) in list(today.rankings.items()) if today else []:
