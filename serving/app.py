@@ -21,6 +21,7 @@ from serving.events import parse_events
 from serving.graph.preferences import PreferencesNotStored
 from serving.http import RecommendQuery, parse_preferences, parse_recommend, parse_similar, to_json
 from serving.inbox import EventsNotStored
+from serving.openapi import openapi
 from serving.page import page_routes
 from serving.rules import BadRequest
 from serving.runtime import Runtime
@@ -50,6 +51,7 @@ def create_app(open_runtime: Callable[[], Runtime]) -> Starlette:
             Route("/similar", similar, methods=["POST"]),
             Route("/preferences", preferences, methods=["POST"]),
             Route("/readyz", readyz, methods=["GET"]),
+            Route("/openapi.json", described, methods=["GET"]),
             *page_routes(),
         ],
         exception_handlers={BadRequest: refuse, EventsNotStored: events_again, PreferencesNotStored: ask_again},
@@ -120,6 +122,11 @@ async def readyz(request: Request) -> Response:
         return json_response(to_json({"ready": False, "reason": reason}), status=503)
     served = {"ready": True, "model_version": runtime.settings.version, "variant": runtime.settings.variant}
     return json_response(to_json(served))
+
+
+async def described(request: Request) -> Response:
+    """GET /openapi.json: what the other paths take and give."""
+    return json_response(to_json(openapi(request.app.state.runtime.settings)))
 
 
 async def read_body(request: Request, limit: int) -> bytes:

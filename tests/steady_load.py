@@ -1,4 +1,4 @@
-"""Clients that ask a server for slates without a pause, and remember every answer."""
+"""Clients that ask a server for slates, one request after another, and remember every answer."""
 
 import http.client
 import json
@@ -15,6 +15,7 @@ from serving.process import HOST, call_on
 PAUSE_SECONDS = 0.005
 TIMEOUT_SECONDS = 30.0
 NO_ANSWER = 0
+SLATE = 10
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Answered:
 
 @contextmanager
 def steady_load(
-    port: int, users: Sequence[str], *, clients: int, context: dict[str, str], k: int = 10
+    port: int, users: Sequence[str], *, clients: int, context: dict[str, str], pause: float = PAUSE_SECONDS
 ) -> Iterator[list[Answered]]:
     """The answers so far, in order of arrival; no more come after the block."""
     answers: list[Answered] = []
@@ -47,10 +48,10 @@ def steady_load(
     def client(place: int) -> None:
         connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS)
         for number in count(place):
-            if ended.wait(PAUSE_SECONDS):
+            if ended.wait(pause):
                 break
             user = users[number % len(users)]
-            body = json.dumps({"user_id": user, "k": k, "context": context}).encode()
+            body = json.dumps({"user_id": user, "k": SLATE, "context": context}).encode()
             sent = time.monotonic()
             try:
                 reply = call_on(connection, "POST", "/recommend", body)

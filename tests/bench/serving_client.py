@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
             self._received.clear()
             self._done(int(head[9:12]), body)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self._done(0, b"")
 
     def _done(self, status: int, body: bytes) -> None:

@@ -28,7 +28,7 @@ def native() -> Any:
         """Takes what ours takes, and does nothing with it."""
 
         @bentoml.api
-        def recommend(self, user_id: str, k: int, context: dict[str, str]) -> dict[str, str]:
+        def recommend(self, user_id: str, k: int, context: dict[str, str]) -> dict[str, str]:  # noqa: ARG002
             return {}
 
     service = bentoml.service(name="native", workers=1, logging={"access": {"enabled": False}})(Native)
@@ -72,7 +72,7 @@ class Fixed(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, _: bytes) -> None:
         self._transport.write(FIXED)
 
 

@@ -71,7 +71,26 @@ def closed_load(port: int, bodies: Path, core: int, *, connections: int, seconds
     return _load(port, core, bodies, "closed", connections, seconds)
 
 
-def _load(port: int, core: int, bodies: Path, *arguments: object) -> LoadReport:
-    words = [sys.executable, "-m", "bench.serving_load", str(port), str(core), str(bodies), *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return LoadReport(**json.loads(done.stdout.splitlines()[-1]))
+def _load(port: int, core: int, bodies: Path, kind: str, amount: float, seconds: float) -> LoadReport:
+    return report_from(load_process(port, bodies, core, kind, amount, seconds))
+
+
+def load_process(
+    port: int, bodies: Path, core: int, kind: str, amount: float, seconds: float
+) -> "subprocess.Popen[str]":
+    """Load that runs beside this process."""
+    words = [str(port), str(core), str(bodies), kind, str(amount), str(seconds)]
+    command = [sys.executable, "-m", "bench.serving_load", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def report_from(process: "subprocess.Popen[str]") -> LoadReport:
+    """What it saw, when it has ended.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    said, error = process.communicate()
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, process.args, said, error)
+    return LoadReport(**json.loads(said.splitlines()[-1]))

@@ -47,7 +47,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Milliseconds from the due moment, answers a second, and the number of requests that were not answered with 200."""
+    """Milliseconds from the due moment, answers a second; errors are requests that were not answered with 200."""
 
     requests: int
     per_second: float
@@ -105,19 +105,14 @@ async def closed_loop(port: int, requests: list[bytes], *, connections: int, sec
     """What so many connections saw that are never idle, and the seconds that it took."""
     seen, clients = Seen(), [await connect(port) for _ in range(connections)]
     start = time.perf_counter()
-    asking = [
-        _keep_asking(
-            client, requests[place % len(requests) :] + requests[: place % len(requests)], start + seconds, seen
-        )
-        for place, client in enumerate(clients)
-    ]
-    await asyncio.gather(*asking)
+    until = start + seconds
+    await asyncio.gather(*(_keep_asking(client, requests, place, until, seen) for place, client in enumerate(clients)))
     return seen, time.perf_counter() - start
 
 
-async def _keep_asking(connection: Connection, requests: list[bytes], until: float, seen: Seen) -> None:
+async def _keep_asking(connection: Connection, requests: list[bytes], place: int, until: float, seen: Seen) -> None:
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    place, sent = 0, 0.0
+    sent = 0.0
 
     def send() -> None:
         nonlocal place, sent

@@ -1,22 +1,27 @@
 """A server whose feature store dies, comes back and slows down while people ask, and whom strangers send anything."""
 
 import http.client
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hostile import Hostile, requests
+from hostile import PATHS, Hostile, requests
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from killable_redis import KillableRedis
-from serving_world import build_world
 from slow_proxy import SlowProxy, slow_proxy
 from steady_load import Answered, steady_load
 
-from serving.process import HOST, call_on, free_port, running_server
+from feature_repo.core.workspace import Workspace
+from serving.process import HOST, call, call_on, free_port, running_server
 
 pytestmark = [
     pytest.mark.integration,
@@ -29,6 +34,7 @@ USERS = [f"u{n}" for n in range(20)]
 DEADLINE_SECONDS, STORE_SECONDS, SLACK_SECONDS = 1.5, 0.5, 1.0
 SLOW_SECONDS = 4.0  # of each exchange with the store
 RECOVERY_SECONDS = 5.0
+EXAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,9 @@ class Faulty:
 
 
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+def faulty(copy_of_world: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     folder, port = tmp_path_factory.mktemp("faulty"), free_port()
+    workspace = copy_of_world(folder / "build")
     redis = KillableRedis(folder, port)
     with slow_proxy(port) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ONLINE_STORE", "redis")
@@ -51,12 +58,19 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
         patch.setenv("SERVE_STORE_MS", str(1e3 * STORE_SECONDS))
         redis.start()
         try:
-            workspace = build_world(folder, versions=("1",))
+            _materialize(workspace)
             redis.save()
             with running_server(workspace, version="1") as server:
                 yield Faulty(server.port, redis, proxy)
         finally:
             redis.kill()
+
+
+def _materialize(workspace: Workspace) -> None:
+    """Fill the Redis that the environment names."""
+    words = [sys.executable, "-m", "feature_repo", "materialize", "--until", "held-out"]
+    environment = {**os.environ, "BUILD": str(workspace.root), "STORE_URL": str(workspace.store)}
+    subprocess.run(words, env=environment, check=True, capture_output=True)
 
 
 @pytest.fixture(autouse=True)
@@ -120,9 +134,7 @@ def test_a_store_that_is_slow_never_holds_up_an_answer(faulty: Faulty) -> None:
     assert recovered - (slowed + 2.5) < RECOVERY_SECONDS + SLOW_SECONDS
 
 
-@examples(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@examples(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=requests())
 def test_nothing_that_anybody_sends_makes_the_service_fail(faulty: Faulty, request: Hostile) -> None:
     connection = http.client.HTTPConnection(HOST, faulty.port, timeout=30)
@@ -134,6 +146,19 @@ def test_nothing_that_anybody_sends_makes_the_service_fail(faulty: Faulty, reque
     assert reply.status < 500
     if request.method == "POST" and reply.status == 400:
         assert "got" in reply.json()["error"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_answers_are_what_the_services_own_document_says(faulty: Faulty, path: str) -> None:
+    described = pytest.importorskip("described_requests", reason="schemathesis is not installed", exc_type=ImportError)
+    document = call(faulty.port, "GET", "/openapi.json").json()
+
+    @examples(max_examples=EXAMPLES // 8, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=described.cases(document, path))
+    def holds(case: Any) -> None:
+        assert described.status_of(case, faulty.port) < 500
+
+    holds()
 
 
 @pytest.mark.parametrize(
