@@ -7,49 +7,30 @@ X'X is dense. A vocabulary of more than `most_items` items is cut to those that 
 the third power, and the others have too few events to weigh. The retriever has nothing to say of them.
 """
 
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
 from scipy import linalg, sparse
 
-from training.retrieval.answers import Answer, Kept, Sums
-from training.retrieval.port import Array, Catalogue, Log, Queries, spread
-from training.retrieval.sparse_top import ItemWeights, compact, cut
+from training.retrieval.item_item import ItemItem, of_most_met
+from training.retrieval.port import Array, Log
 from training.settings import EaseSettings, SparseTopSettings
 
 
-class Ease:
+class Ease(ItemItem):
     name = "ease"
-    servable = True
 
     def __init__(self, settings: EaseSettings, sparse: SparseTopSettings) -> None:
         self._settings = settings
         self._sparse = sparse
-        self._weights: ItemWeights
 
     def fit(self, log: Log, *, seed: int) -> Self:  # noqa: ARG002 - a closed form has nothing to draw
         met = strongest(log) if self._settings.weighted else log.met
-        popular = np.argsort(-log.met.sum(axis=0), kind="stable")
-        block = np.sort(popular[: self._settings.most_items])
-        weights = ease_weights(met[:, block], self._settings.regularization)
-        if len(block) == met.shape[1]:
-            self._weights = compact(weights, self._sparse)
-        else:
-            self._weights = ItemWeights(widened(cut(weights, self._sparse), block, met.shape[1]))
-        return self
 
-    def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
-        return spread(self._weights.scores(queries.met), catalogue)
+        def weights_of(items: Array) -> Array:
+            return ease_weights(met[:, items], self._settings.regularization)
 
-    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
-        return Sums(*self._weights.sums(queries.met), catalogue)
-
-    def arrays(self) -> dict[str, Array]:
-        return self._weights.arrays()
-
-    def restore(self, arrays: Mapping[str, Array]) -> Self:
-        self._weights = ItemWeights.restore(arrays)
+        self._weights = of_most_met(log, self._settings.most_items, weights_of, self._sparse)
         return self
 
 
@@ -71,11 +52,3 @@ def strongest(log: Log) -> sparse.csr_array:
     first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
     kept = (weights[first].astype(np.float32), (users[first], items[first]))
     return sparse.csr_array(kept, shape=log.met.shape)
-
-
-def widened(weights: sparse.csr_array, block: Array, items: int) -> sparse.csr_array:
-    """Weights of the items `block` as weights [items, items] of the whole vocabulary."""
-    lengths = np.zeros(items + 1, np.int32)
-    lengths[block + 1] = np.diff(weights.indptr)
-    parts = (weights.data, block[weights.indices].astype(np.int32), np.cumsum(lengths, dtype=np.int32))
-    return sparse.csr_array(parts, shape=(items, items))

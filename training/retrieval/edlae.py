@@ -6,49 +6,28 @@ adds p / (1 - p) diag(X'X) to the ridge lambda. Two weights are added. A user co
 users, as in the normalised graphs of Shen et al., "How powerful is graph convolution for recommendation?", CIKM 2021.
 """
 
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
 from scipy import linalg, sparse
 
-from training.retrieval.answers import Answer, Kept, Sums
-from training.retrieval.ease import widened
-from training.retrieval.port import Array, Catalogue, Log, Queries, spread
-from training.retrieval.sparse_top import ItemWeights, compact, cut
+from training.retrieval.item_item import ItemItem, of_most_met
+from training.retrieval.port import Array, Log
 from training.settings import EdlaeSettings, SparseTopSettings
 
 
-class Edlae:
+class Edlae(ItemItem):
     name = "edlae"
-    servable = True
 
     def __init__(self, settings: EdlaeSettings, sparse: SparseTopSettings) -> None:
         self._settings = settings
         self._sparse = sparse
-        self._weights: ItemWeights
 
     def fit(self, log: Log, *, seed: int) -> Self:  # noqa: ARG002 - a closed form has nothing to draw
-        popular = np.argsort(-log.met.sum(axis=0), kind="stable")
-        block = np.sort(popular[: self._settings.most_items])
-        weights = edlae_weights(sparse.csr_array(log.met[:, block]), self._settings)
-        if len(block) == log.met.shape[1]:
-            self._weights = compact(weights, self._sparse)
-        else:
-            self._weights = ItemWeights(widened(cut(weights, self._sparse), block, log.met.shape[1]))
-        return self
+        def weights_of(items: Array) -> Array:
+            return edlae_weights(sparse.csr_array(log.met[:, items]), self._settings)
 
-    def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
-        return spread(self._weights.scores(queries.met), catalogue)
-
-    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
-        return Sums(*self._weights.sums(queries.met), catalogue)
-
-    def arrays(self) -> dict[str, Array]:
-        return self._weights.arrays()
-
-    def restore(self, arrays: Mapping[str, Array]) -> Self:
-        self._weights = ItemWeights.restore(arrays)
+        self._weights = of_most_met(log, self._settings.most_items, weights_of, self._sparse)
         return self
 
 

@@ -5,25 +5,22 @@ Aiolli (RecSys 2013) and the shrinkage of Bell and Koren (ICDM 2007): n_jk users
 the item k that is scored, and s(j, k) = n_jk / (n_j^a n_k^(1 - a) + shrinkage). a = 0.5 is the cosine.
 """
 
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 
-from training.retrieval.answers import Answer, Kept, Sums
-from training.retrieval.port import Array, Catalogue, Log, Queries, spread
+from training.retrieval.item_item import ItemItem
+from training.retrieval.port import Array, Log
 from training.retrieval.sparse_top import ItemWeights, largest_of_rows, narrow
 from training.settings import ItemKnnSettings
 
 
-class ItemKnn:
+class ItemKnn(ItemItem):
     name = "item-knn"
-    servable = True
 
     def __init__(self, settings: ItemKnnSettings) -> None:
         self._settings = settings
-        self._weights: ItemWeights
 
     def fit(self, log: Log, *, seed: int) -> Self:  # noqa: ARG002 - counting has nothing to draw
         met = log.met
@@ -34,19 +31,6 @@ class ItemKnn:
 
         neighbours = largest_of_rows(met.shape[1], similar, self._settings.neighbours)
         self._weights = ItemWeights(narrow(sparse.csr_array(neighbours.T)))
-        return self
-
-    def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
-        return spread(self._weights.scores(queries.met), catalogue)
-
-    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
-        return Sums(*self._weights.sums(queries.met), catalogue)
-
-    def arrays(self) -> dict[str, Array]:
-        return self._weights.arrays()
-
-    def restore(self, arrays: Mapping[str, Array]) -> Self:
-        self._weights = ItemWeights.restore(arrays)
         return self
 
     def _similarities(self, common: sparse.csr_array, counts: Array, scored: slice) -> sparse.csr_array:

@@ -6,26 +6,23 @@ one of the same moment 1; the counts of j are divided by their sum plus `shrinka
 half as much for every `half_life` moments that came after it.
 """
 
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 
-from training.retrieval.answers import Answer, Kept, Sums
-from training.retrieval.port import Array, Catalogue, Log, Queries, spread
+from training.retrieval.item_item import ItemItem
+from training.retrieval.port import Catalogue, Log, Queries
 from training.retrieval.sparse_top import ItemWeights, largest_of_rows
 from training.settings import NextItemSettings, SparseTopSettings
 
 
-class NextItem:
+class NextItem(ItemItem):
     name = "next-item"
-    servable = True
 
     def __init__(self, settings: NextItemSettings, sparse: SparseTopSettings) -> None:
         self._settings = settings
         self._top_n = sparse.top_n
-        self._weights: ItemWeights
 
     def fit(self, log: Log, *, seed: int) -> Self:  # noqa: ARG002 - counting has nothing to draw
         sources, targets = pairs_of_moments(log, self._settings.window, self._settings.backward)
@@ -37,20 +34,7 @@ class NextItem:
         self._weights = ItemWeights(largest_of_rows(len(log.item_ids), shares, self._top_n))
         return self
 
-    def scores(self, queries: Queries, catalogue: Catalogue) -> Array:
-        return spread(self._weights.scores(self._last(queries, catalogue)), catalogue)
-
-    def answer(self, queries: Queries, catalogue: Kept) -> Answer:
-        return Sums(*self._weights.sums(self._last(queries, catalogue)), catalogue)
-
-    def arrays(self) -> dict[str, Array]:
-        return self._weights.arrays()
-
-    def restore(self, arrays: Mapping[str, Array]) -> Self:
-        self._weights = ItemWeights.restore(arrays)
-        return self
-
-    def _last(self, queries: Queries, catalogue: Catalogue) -> sparse.csr_array:
+    def _bags(self, queries: Queries, catalogue: Catalogue) -> sparse.csr_array:
         """The last items of each history as rows of the vocabulary, weighted by recency, [q, i]."""
         history = queries.history[:, -self._settings.last_items :]
         times = queries.history_us[:, -self._settings.last_items :]
