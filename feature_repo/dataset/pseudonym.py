@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from feature_repo.core.durable import write_durably
 from feature_repo.core.errors import DatasetError
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.tombstone import LEAST_KEY_BYTES, keyed_hash
@@ -63,7 +64,8 @@ def open_pseudonyms(workspace: Workspace) -> Pseudonyms:
     workspace.store.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace.store / "pseudonym.lock"):
         if not _file(workspace).exists():
-            _write(_file(workspace), secrets.token_hex(32).encode())
+            # A key that is lost is a log in which nobody is found again: on disk before the first row is.
+            write_durably(_file(workspace), secrets.token_hex(32).encode())
     return Pseudonyms(_file(workspace).read_bytes(), in_store=True)
 
 
@@ -84,19 +86,3 @@ def known_pseudonyms(workspace: Workspace) -> Pseudonyms | None:
 
 def _file(workspace: Workspace) -> Path:
     return workspace.store / "pseudonym.key"
-
-
-def _write(path: Path, key: bytes) -> None:
-    """A key that is lost is a log in which nobody is found again: on disk before the first row is."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(key)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from feature_repo.core.durable import write_durably
 from feature_repo.core.errors import DatasetError
 from feature_repo.core.workspace import Workspace
 
@@ -67,7 +68,7 @@ def add_tombstone(workspace: Workspace, user_id: str) -> str:
         key = known.key or _known_key(workspace) or _make_key(workspace)
         erased = keyed_hash(key, user_id)
         lines = [keyed_hash(key, ""), *sorted(known.hashes | {erased})]
-        _write_durably(_file(workspace), "".join(f"{line}\n" for line in lines).encode())
+        write_durably(_file(workspace), "".join(f"{line}\n" for line in lines).encode())
     return erased
 
 
@@ -91,21 +92,5 @@ def _known_key(workspace: Workspace) -> bytes | None:
 
 def _make_key(workspace: Workspace) -> bytes:
     key = secrets.token_hex(32).encode()
-    _write_durably(_key_file(workspace), key)
+    write_durably(_key_file(workspace), key)
     return key
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
