@@ -56,7 +56,7 @@ help: ## print this list
 	@printf '  SETTINGS= train: a JSON file of settings, as "python -m training search" writes one\n'
 	@printf '  START_FROM= train: a version or alias whose towers go on with the days since\n'
 	@printf '  SOURCE=   train: stores (default), or log: the ranker learns from what was served and logged\n'
-	@printf '  BENCH=    bench: pit_join, transforms, stream, training, quality (default all but quality)\n'
+	@printf '  BENCH=    bench: pit_join, transforms, stream, training, serving, quality, faults (default all but the last two)\n'
 	@printf '  SPLIT=    bench quality: validation (default) or test; BENCH_DATA= is the folder of benchmark data\n'
 	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
 	@printf '  USER=     erase: the id of the person, on the command line ($$ is written $$$$)\n'

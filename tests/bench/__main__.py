@@ -10,9 +10,9 @@ from feature_repo.core.console import console, run
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
 
-BUILT = ("pit_join", "transforms", "stream", "training", "quality")
-LONG = ("quality",)  # only where BENCH names them
-PLANNED = ("serving", "faults", "canary", "monitoring")
+BUILT = ("pit_join", "transforms", "stream", "training", "serving", "quality", "faults")
+LONG = ("quality", "faults")  # only where BENCH names them
+PLANNED = ("canary", "monitoring")
 
 app = typer.Typer(add_completion=False)
 
