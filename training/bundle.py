@@ -29,12 +29,12 @@ from feature_repo.core.errors import BundleError
 from feature_repo.core.workspace import write_json
 from feature_repo.features.columns import Columns, take
 from training.encoder import Encoder
-from training.newcomers import with_prior
+from training.prior import with_prior
 from training.ranker_features import feature_names
 from training.retrieval.index import ItemIndex, load_index
 from training.retrieval.port import Retriever
 from training.retrieval.retrievers import retriever as make_retriever
-from training.settings import BaselineSettings, CandidateSettings, IndexSettings
+from training.settings import BaselineSettings, CandidateSettings, IndexSettings, PriorSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -61,7 +61,8 @@ class Manifest(BaseModel):
     ranker_features: tuple[str, ...]
     retrievers: tuple[str, ...]
     candidates: CandidateSettings
-    newcomers: dict[str, float] = {}  # versions before it had none
+    prior: PriorSettings = PriorSettings(openings={}, newcomers={})  # versions before it had none
+    pause_hours: float = 1.0
     retriever_settings: BaselineSettings
     index: IndexSettings
     metrics: dict[str, float]
@@ -131,8 +132,8 @@ class Bundle:
     def rank(self, matrix: Array) -> Array:
         """Ranker scores [n] of candidates' features [n, features]."""
         scores: Array = self.ranker.inplace_predict(matrix)
-        weights, depth = self.manifest.newcomers, self.candidates.depth
-        return with_prior(scores, matrix, self.ranker_features, weights, depth=depth)
+        prior, hours, depth = self.manifest.prior, self.manifest.pause_hours, self.candidates.depth
+        return with_prior(scores, matrix, self.ranker_features, prior, pause_hours=hours, depth=depth)
 
 
 _TYPES = {

@@ -39,7 +39,8 @@ def manifest_facts(
         "ranker_features": feature_names(encoder, retrievers),
         "retrievers": retrievers,
         "candidates": settings.candidates,
-        "newcomers": settings.newcomers,
+        "prior": settings.prior,
+        "pause_hours": settings.ranker.pause_hours,
         "retriever_settings": settings.retrievers,
         "index": settings.index,
     }

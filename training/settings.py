@@ -209,6 +209,13 @@ class BaselineSettings(_Settings):
     next_item: NextItemSettings = NextItemSettings()
 
 
+class PriorSettings(_Settings):
+    """What is added to the ranker's scores at the opening of a visit: weights of what a retriever ranks first."""
+
+    openings: dict[str, float] = Field({"popular-30d": 2.0}, description="for whoever comes, first or after a pause")
+    newcomers: dict[str, float] = Field({"two-tower": 0.5}, description="besides, for users without a single event")
+
+
 class TrainingSettings(_Settings):
     """What a training run is made with; its values are parameters of the MLflow run."""
 
@@ -219,10 +226,7 @@ class TrainingSettings(_Settings):
     encoder: EncoderSettings = EncoderSettings()
     tower: TwoTowerSettings = TwoTowerSettings()
     ranker: RankerSettings = RankerSettings()
-    newcomers: dict[str, float] = Field(
-        {"two-tower": 1.0, "popular-30d": 2.0},
-        description="added to the ranker's score of what a retriever ranks first, for users without a single event",
-    )
+    prior: PriorSettings = PriorSettings()
     candidates: CandidateSettings = CandidateSettings()
     retrievers: BaselineSettings = BaselineSettings()
     index: IndexSettings = IndexSettings()
