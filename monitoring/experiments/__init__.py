@@ -1,0 +1,1 @@
+"""Experiments: A/B tests, interleaving, and what another policy would have earned."""
