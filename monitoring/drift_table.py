@@ -8,16 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 SHOWN_COLUMNS = 8
+UNITS = "in standard deviations of the reference"
+SOURCES = {"log": "the request log", "window": "the newest events, replayed"}
 VERDICT_STYLES = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 
 
 def drift_table(report: Mapping[str, Any]) -> RenderableType:
     """Return the columns that matter most, then the verdict and its reasons; `report` is drift.json."""
     columns = sorted(report["columns"], key=_urgency, reverse=True)
-    table = Table(title=Text(f"Drift against champion version {report['champion']}"), title_justify="left")
-    for heading in ("column", "method"):
-        table.add_column(heading)
-    for heading in ("distance", "threshold"):
+    title = f"Drift against champion version {report['champion']} ({SOURCES[report['source']]})"
+    table = Table(title=Text(title), title_justify="left", caption=Text(UNITS), caption_justify="left")
+    table.add_column("column")
+    for heading in ("shift", "quiet within", "distance", "quiet within"):
         table.add_column(heading, justify="right")
     table.add_column("finding")
     for column in columns[:SHOWN_COLUMNS]:
@@ -25,22 +27,25 @@ def drift_table(report: Mapping[str, Any]) -> RenderableType:
     left_out = len(columns) - SHOWN_COLUMNS
     parts: list[RenderableType] = [table] if columns else []
     if left_out > 0:
-        parts.append(Text(f"and {left_out} columns with smaller distances"))
+        parts.append(Text(f"and {left_out} columns that are quieter"))
     return Group(*parts, *verdict_lines(report, of="Drift"))
 
 
 def _urgency(column: Mapping[str, Any]) -> tuple[bool, float]:
     """Order what could not be compared before what is far away, and that before what is near."""
-    unclear = column["finding"] is not None and not column["expected"]
-    return (unclear, (column["statistic"] or 0.0) / column["threshold"])
+    return (column["finding"] is not None and not column["expected"], column["excess"])
 
 
 def _cells(column: Mapping[str, Any]) -> tuple[Text, ...]:
-    distance = "-" if column["statistic"] is None else f"{column['statistic']:.3f}"
     finding = column["finding"] or ("drifted" if column["drifted"] else "")
     style = "yellow" if column["finding"] else "red" if column["drifted"] else ""
-    plain = (column["column"], column["method"], distance, f"{column['threshold']:g}")
-    return (*(Text(cell) for cell in plain), Text(finding, style=style))
+    shift = "-" if column["shift"] is None else f"{column['shift']:+.2f}"
+    limits = (_figure(column[name]) for name in ("shift_threshold", "distance", "distance_threshold"))
+    return (*(Text(cell) for cell in (column["column"], shift, *limits)), Text(finding, style=style))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def verdict_lines(report: Mapping[str, Any], *, of: str) -> tuple[Text, ...]:

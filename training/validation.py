@@ -61,5 +61,7 @@ def _write_reference(bundle: Bundle, rows: RankerRows, scores: Array, shown: Arr
         request_ids=[f"{m.user_id}@{m.moment_us}" for m in asked],
         user_ids=[m.user_id for m in asked],
         moments_us=[m.moment_us for m in asked],
+        item_ids=rows.item_ids[shown],
+        labels=rows.relevance[shown],
     )
     pq.write_table(table, path)

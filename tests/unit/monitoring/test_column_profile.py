@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.column_profile import finding, profile, same_constant
-from monitoring.drift import DriftPolicy
+from monitoring.drift.policy import DriftPolicy
+from monitoring.drift.profile import finding, profile, same_constant
 
 POLICY = DriftPolicy()
 
@@ -30,6 +30,7 @@ def test_a_profile_counts_only_finite_values_as_present() -> None:
         ([1, 2], [1.5, 2.5]),
         ([True, False], [False, True]),
         ([1, 2, None], [2, 3, None]),
+        (["a", "b"], ["b", "b", "a"]),
     ],
 )
 def test_columns_of_the_same_kind_that_vary_are_comparable(reference: object, current: object) -> None:
@@ -39,9 +40,12 @@ def test_columns_of_the_same_kind_that_vary_are_comparable(reference: object, cu
 @pytest.mark.parametrize(
     ("reference", "current", "reason"),
     [
-        ([1.0, 2.0], ["a", "b"], "changed type from number to other"),
+        ([1.0, 2.0], ["a", "b"], "changed type from number to text"),
         ([1.0, 2.0], [True, False], "changed type from number to boolean"),
-        (["a", "b"], ["a", "c"], "neither a number nor a boolean"),
+        ([["a"], ["b"]], [["a"], ["c"]], "neither a number nor a boolean nor a text"),
+        (["a", "b"], ["a", "c"], "50% of the rows hold a category that the reference does not have: 'c'"),
+        (["a", "b"], ["a", "a"], "constant: 2 values in the reference, always 'a' in the current window"),
+        (["a", "a"], ["a", "a"], "constant in both windows (always 'a'), so its distance says nothing"),
         ([1.0, 2.0], [float("nan"), float("inf")], "holds no value in the current window"),
         (
             pa.nulls(2, pa.float64()),
