@@ -49,7 +49,8 @@ def recent_events(settings: ServingSettings, workspace: Workspace) -> "RecentEve
         return RecentEvents(users=settings.recent_users)
     dataset = Dataset.model_validate_json(declared.read_text(encoding="utf-8"))
     valued = "value" in dataset.events.columns
-    return RecentEvents(users=settings.recent_users, weights=dataset.weights, valued=valued)
+    required = dataset.cleaning.consent_required
+    return RecentEvents(users=settings.recent_users, weights=dataset.weights, valued=valued, consent_required=required)
 
 
 def remember_received(workspace: Workspace, recent: "RecentEvents") -> None:

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from feature_repo.core.errors import DatasetError
+from feature_repo.dataset.consent import refuse_without_consent
 from feature_repo.dataset.declaration import Dataset
 from feature_repo.dataset.duplicates import refuse_duplicates
 from feature_repo.dataset.erased import refuse_erased
@@ -18,6 +19,7 @@ from feature_repo.dataset.event_id import ID_DIGITS
 from feature_repo.dataset.event_schema import check_events
 from feature_repo.dataset.minimum import refuse_rare
 from feature_repo.dataset.outliers import refuse_outliers
+from feature_repo.dataset.retention import refuse_too_old
 from feature_repo.dataset.rules import row_rules
 from feature_repo.dataset.sql import literal
 from feature_repo.dataset.tombstone import NOBODY, Tombstones
@@ -50,14 +52,19 @@ def clean(
     *,
     now: datetime,
     erased: Tombstones = NOBODY,
+    since: datetime | None = None,
 ) -> Cleaned:
     """Split `raw_events` into valid events and quarantined rows: read = kept + quarantined, always.
+
+    Rows of erased users, without consent, and from before `since` are counted among the quarantined, and empty.
 
     Raises:
         DatasetError: no timestamp can be read, or no event is left.
     """
     raw_events.create_view("rows_read", replace=True)
     _judge(connection, dataset, now=now)
+    refuse_without_consent(connection, _JUDGED, required=dataset.cleaning.consent_required)
+    refuse_too_old(connection, _JUDGED, since)
     refuse_erased(connection, _JUDGED, erased, reason="reason")
     refuse_duplicates(
         connection, _JUDGED, content=("timestamp", "user_id", "item_id", "event_type", *_REST, *dataset.events.context)

@@ -29,6 +29,7 @@ class Cleaning(BaseModel):
     catalogue_items: Count = 1_000  # items that a user may have met in any case, however small the catalogue
     user_events: Count | None = None  # fewest events of a user, together with item_events until both hold
     item_events: Count | None = None  # fewest events of an item
+    consent_required: bool = False  # refuse events that do not say whether the user agreed, besides those that say no
 
     @model_validator(mode="after")
     def _ordered(self) -> "Cleaning":

@@ -18,6 +18,7 @@ from feature_repo.dataset.clean import Cleaned, clean
 from feature_repo.dataset.declaration import Dataset
 from feature_repo.dataset.read import connect, read_entities, read_raw_events, refused_entities, source_files
 from feature_repo.dataset.received import received_files
+from feature_repo.dataset.retention import kept_from
 from feature_repo.dataset.source import fetch
 from feature_repo.dataset.split import split_by_time
 from feature_repo.dataset.tombstone import NOBODY, Tombstones, read_tombstones
@@ -42,8 +43,8 @@ def _prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[s
     engine_name()  # an unknown one is refused before the work, not after it
     _refuse_other_dataset(dataset, workspace)
     dataset = fetch(dataset, workspace.root / "downloads")
-    received, erased = received_files(workspace), read_tombstones(workspace)
-    fingerprint = fingerprint_of(dataset, received, erased)
+    received, erased, since = received_files(workspace), read_tombstones(workspace), kept_from(workspace)
+    fingerprint = fingerprint_of(dataset, received, erased, since)
     report_path = workspace.reports / "data.json"
     if workspace.events.exists() and report_path.exists():
         report: dict[str, object] = json.loads(report_path.read_text(encoding="utf-8"))
@@ -53,7 +54,7 @@ def _prepare(dataset: Dataset, workspace: Workspace, *, now: datetime) -> dict[s
     partial = workspace.store.with_name(f".{workspace.store.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        report = _write(dataset, Workspace(workspace.root, partial), received, erased, now=now)
+        report = _write(dataset, Workspace(workspace.root, partial), received, erased, since, now=now)
         _swap(partial, workspace)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -75,13 +76,17 @@ def entity_rows(workspace: Workspace, key: str) -> Path:
     return workspace.events.with_name("users.parquet" if key == "user_id" else "items.parquet")
 
 
-def fingerprint_of(dataset: Dataset, received: Sequence[Path] = (), erased: Tombstones = NOBODY) -> str:
-    """SHA-256 over the declaration, the bytes of every file that it names, the received events and who was erased."""
+def fingerprint_of(
+    dataset: Dataset, received: Sequence[Path] = (), erased: Tombstones = NOBODY, since: datetime | None = None
+) -> str:
+    """SHA-256 over the declaration, the bytes of every file that it names, the received events, who was erased, and
+    the first moment whose events are kept."""
     digest = hashlib.sha256(f"{TABLES_VERSION} {dataset.model_dump_json(exclude={'base'})}".encode())
     for file in (*source_files(dataset), *received):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     digest.update(" ".join(sorted(erased.hashes)).encode())
+    digest.update(since.isoformat().encode() if since else b"")
     return digest.hexdigest()
 
 
@@ -98,13 +103,20 @@ def _refuse_other_dataset(dataset: Dataset, workspace: Workspace) -> None:
 
 
 def _write(
-    dataset: Dataset, workspace: Workspace, received: Sequence[Path], erased: Tombstones, *, now: datetime
+    dataset: Dataset,
+    workspace: Workspace,
+    received: Sequence[Path],
+    erased: Tombstones,
+    since: datetime | None,
+    *,
+    now: datetime,
 ) -> dict[str, object]:
     folder = workspace.events.parent
     folder.mkdir(parents=True)
     # Closed before the tables are built: the rows as they were read need memory, too.
     with connect() as connection:
-        cleaned = clean(connection, read_raw_events(connection, dataset, received), dataset, now=now, erased=erased)
+        raw = read_raw_events(connection, dataset, received)
+        cleaned = clean(connection, raw, dataset, now=now, erased=erased, since=since)
     pq.write_table(cleaned.events, workspace.events)
     pq.write_table(cleaned.quarantine, workspace.quarantine)
     entities: dict[str, pa.Table | None] = {"user_id": None, "item_id": None}

@@ -13,6 +13,9 @@ REQUEST_LOG_SCHEMA = pa.schema(
         pa.field("user_id", pa.string(), nullable=False),  # the user's pseudonym, see pseudonym.py
         pa.field("variant", pa.string(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
+        # Null where no rollout was under way, or the caller did not send one, and in rows from before they were logged.
+        pa.field("rollout", pa.string()),  # the name of the rollout that this process was part of
+        pa.field("bucket", pa.int32()),  # of the user, 0 to 99, as the caller sent it: see serving/bucket.py
         pa.field("degraded", pa.list_(pa.string()), nullable=False),
         pa.field("user_features", pa.string()),  # JSON of the user row as served; null when it could not be read
         pa.field("k", pa.int32(), nullable=False),

@@ -34,6 +34,7 @@ def apply_definitions(workspace: Workspace) -> bool:
         refuse_altered(pins, defined_features(_definitions()))
     applied.unlink(missing_ok=True)
     rendered = workspace.root / "feature_store.yaml"
+    rendered.touch(mode=0o600)  # the addresses in it may hold passwords
     rendered.write_text(yaml.safe_dump(store_settings(workspace), sort_keys=False), encoding="utf-8")
     feast = Path(sys.executable).with_name("feast")
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 ONLINE_STORE names the profile of the online store: `sqlite` (embedded, the default) or `redis`, which is at REDIS_URL.
 OFFLINE_STORE names the one of the offline store: `asof` (DuckDB in this process, the default) or `spark`.
+FEAST_REGISTRY_URL names a PostgreSQL for Feast's registry; without it the registry is a file of the workspace.
 """
 
 import os
@@ -14,6 +15,7 @@ import yaml
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.core.workspace import Workspace
 from feature_repo.store.redis_address import connection_string
+from feature_repo.store.registry_place import registry_settings
 
 REPO = Path(__file__).resolve().parents[1]
 ONLINE_STORES = ("sqlite", "redis")
@@ -24,11 +26,11 @@ def store_settings(workspace: Workspace, environ: Mapping[str, str] | None = Non
     """The settings of Feast's RepoConfig for `workspace`.
 
     Raises:
-        StoreUnavailable: ONLINE_STORE, REDIS_URL or OFFLINE_STORE breaks its rule.
+        StoreUnavailable: ONLINE_STORE, REDIS_URL, OFFLINE_STORE or FEAST_REGISTRY_URL breaks its rule.
     """
     environ = os.environ if environ is None else environ
     settings = _profile("feature_store.yaml")
-    settings["registry"]["path"] = str(workspace.feast_registry)
+    settings["registry"] = registry_settings(settings["registry"], workspace, environ)
     settings["online_store"] = _online_store(settings["online_store"], workspace, environ)
     settings["offline_store"] = _offline_store(settings["offline_store"], environ)
     return settings

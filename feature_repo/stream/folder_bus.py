@@ -152,7 +152,7 @@ def messages_of(path: Path) -> list[Message]:
 def _payloads_of(table: pa.Table) -> list[bytes]:
     if "payload" in table.column_names:
         return list(table["payload"].to_pylist())
-    names = ("event_id", "user_id", "item_id", "timestamp", "event_type", "value")
+    names = ("event_id", "user_id", "item_id", "timestamp", "event_type", "value", "consent")
     rows = table.select([name for name in names if name in table.column_names]).to_pylist()
     return [json.dumps({**row, "timestamp": row["timestamp"].isoformat()}).encode() for row in rows]
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from feature_repo.dataset.cleaning import Cleaning
+from feature_repo.dataset.consent import NO_CONSENT, agreed
 from feature_repo.dataset.event_id import event_id
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.dataset.sql import (
@@ -63,6 +64,11 @@ def parse(payload: bytes, rules: Rules, *, now_us: int) -> StreamEvent | Refused
     fields = _object(payload)
     if fields is None:
         return Refused("not a JSON object")
+    consent = fields.get("consent")
+    if consent is not None and not isinstance(consent, bool):
+        return Refused("consent is not true or false")
+    if not agreed(consent, required=rules.cleaning.consent_required):
+        return Refused(NO_CONSENT)
     user, item, kind, value = (fields.get(name) for name in ("user_id", "item_id", "event_type", "value"))
     moment = _moment_us(fields.get("timestamp"))
     given = fields.get("event_id") or None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from feature_repo.dataset.consent import NO_CONSENT
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.stream.bus import Record
 from feature_repo.stream.payload import Refused, Rules, StreamEvent, parse
@@ -19,7 +20,7 @@ class Counts:
     repeated: int = 0  # counted before, known by their ids
     late: int = 0  # before what the batch state covers: the next `make data` counts them
     erased: int = 0  # of users who were erased
-    refused: int = 0  # in the quarantine, each with its reason
+    refused: int = 0  # in the quarantine, each with its reason, but for those without consent
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -27,7 +28,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class SortedOut:
-    """`events` are new, each id once; `refused` are for the quarantine, without those of erased users."""
+    """`events` are new, each id once; `refused` are for the quarantine, without those of erased users and those that
+    nobody agreed to."""
 
     counts: Counts
     events: tuple[StreamEvent, ...]
@@ -68,4 +70,5 @@ def sort_out(
         erased=len(valid) - len(kept),
         refused=len(refused),
     )
-    return SortedOut(counts, tuple(new.values()), tuple(r for r in refused if r.user_id not in gone))
+    kept_records = tuple(r for r in refused if r.user_id not in gone and r.reason != NO_CONSENT)
+    return SortedOut(counts, tuple(new.values()), kept_records)

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from feature_repo.dataset.consent import agreed
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.stream.payload import StreamEvent
 from feature_repo.transforms.moments import thousandths
@@ -41,12 +42,21 @@ class RecentEvents:
 
     `weights` are those of the declared event types; without them (None) every type that hides nothing counts as liked.
     An event of an undeclared type is none for the stream's consumer, so it is none here, unless it hides its item.
+    One without consent changes no feature, since what was served is logged to learn from; what it hides stays hidden.
     """
 
-    def __init__(self, *, users: int, weights: Mapping[str, float] | None = None, valued: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        users: int,
+        weights: Mapping[str, float] | None = None,
+        valued: bool = False,
+        consent_required: bool = False,
+    ) -> None:
         self._limit = users
         self._weights = weights
         self._valued = valued
+        self._consent_required = consent_required
         self._users: OrderedDict[str, Recent] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -78,9 +88,10 @@ class RecentEvents:
         hidden = before.hidden
         if hides:
             hidden = (*(item for item in hidden if item != event.item_id), event.item_id)[-EVENTS_OF_A_USER:]
+        learned = (self._streamed(event),) if agreed(event.consent, required=self._consent_required) else ()
         self._users[event.user_id] = replace(
             before,
-            events=(*before.events, self._streamed(event))[-EVENTS_OF_A_USER:],
+            events=(*before.events, *learned)[-EVENTS_OF_A_USER:],
             hidden=hidden,
             arrived=before.arrived + 1,
             hides=before.hides + hides,

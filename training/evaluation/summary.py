@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from feature_repo.core.errors import NotMeasurable
+from feature_repo.core.k_anonymity import K, merged
 from training.evaluation.beyond_accuracy import (
     gini,
     intra_list_diversity,
@@ -82,24 +83,38 @@ def difference_rows(
 
 
 def user_segment_rows(
-    values: Mapping[str, Array], labels: Array, asked: Asked, rng: np.random.Generator
+    values: Mapping[str, Array], labels: Array, asked: Asked, rng: np.random.Generator, *, k: int = K
 ) -> list[SegmentRow]:
-    """The metric that decides in each segment of `labels` [requests] (`segments.user_segments`), by model."""
-    return [_segment_row("users", found) for found in by_segment(values, labels, asked.user, rng)]
+    """The metric that decides in each segment of `labels` [requests] (`segments.user_segments`), by model.
+
+    Segments of fewer than `k` users are merged, or have no row.
+    """
+    names = merged(labels, asked.user, k=k)
+    told = np.flatnonzero(names != None)  # noqa: E711 - elementwise
+    if not len(told):
+        return []
+    inside = {model: found[told] for model, found in values.items()}
+    return [_segment_row("users", found) for found in by_segment(inside, names[told], asked.user[told], rng)]
 
 
 def item_segment_rows(
-    slates: Mapping[str, Array], new: Array, asked: Asked, *, metric: str, rng: np.random.Generator
+    slates: Mapping[str, Array],
+    new: Array,
+    asked: Asked,
+    *,
+    metric: str,
+    rng: np.random.Generator,
+    least_users: int = K,
 ) -> list[SegmentRow]:
     """A metric of `ranking_metrics`, `ndcg@10` for instance, where only new items may be relevant, and only old ones.
 
-    `new` [m] is true for new items. A segment in which nothing is relevant to anybody has no row.
+    `new` [m] is true for new items. A segment in which nothing is relevant to at least `least_users` has no row.
     """
     k = int(metric.partition("@")[2])
     rows = []
     for label, chosen in ((NEW, new), (OLD, ~new)):
         requests = np.flatnonzero((asked.relevant > 0) @ chosen.astype(np.int64))
-        if not len(requests):
+        if len(np.unique(asked.user[requests])) < least_users:
             continue
         values = {}
         for model, of_model in slates.items():

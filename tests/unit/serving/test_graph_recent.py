@@ -84,6 +84,18 @@ def test_a_type_that_the_data_set_does_not_declare_is_no_event_unless_it_hides()
     assert found.hidden == ("i2", "i3")  # what came back is not wanted, as what was hidden
 
 
+def test_an_event_without_consent_changes_no_feature_and_hides_all_the_same() -> None:
+    recent, strict = RecentEvents(users=10), RecentEvents(users=10, consent_required=True)
+    events = [replace(event(1, "i1"), consent=False), replace(event(2, "i2", "hide"), consent=False)]
+
+    recent.add([*events, event(3, "i3")])
+    strict.add([event(3, "i3"), replace(event(4, "i4"), consent=True)])
+
+    assert [e.item_id for e in recent.of("u").events] == ["i3"]
+    assert recent.of("u").hidden == ("i2",)
+    assert [e.item_id for e in strict.of("u").events] == ["i4"]
+
+
 def test_the_user_who_was_heard_of_longest_ago_is_forgotten_first() -> None:
     recent = RecentEvents(users=2)
 

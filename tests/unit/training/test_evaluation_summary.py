@@ -95,9 +95,9 @@ def test_segments_of_users_and_items_become_rows() -> None:
     labels = np.array(["light", "light", "light", "new"])
     recall = {"good": values(GOOD)["recall@2"]}
 
-    new, light = user_segment_rows(recall, labels, ASKED, rng)
+    new, light = user_segment_rows(recall, labels, ASKED, rng, k=1)
     fresh, old = item_segment_rows(
-        {"good": GOOD}, np.array([False, False, False, True, True]), ASKED, metric="recall@2", rng=rng
+        {"good": GOOD}, np.array([False, False, False, True, True]), ASKED, metric="recall@2", rng=rng, least_users=1
     )
 
     assert (light.of, light.segment, light.requests, light.users, light.estimate.value) == ("users", "light", 3, 2, 1.0)
@@ -107,9 +107,24 @@ def test_segments_of_users_and_items_become_rows() -> None:
 
 
 def test_a_segment_of_items_that_nobody_wants_has_no_row() -> None:
-    found = item_segment_rows({"good": GOOD}, np.zeros(5, bool), ASKED, metric="ndcg@2", rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+
+    found = item_segment_rows({"good": GOOD}, np.zeros(5, bool), ASKED, metric="ndcg@2", rng=rng, least_users=1)
 
     assert [row.segment for row in found] == ["old"]
+
+
+def test_segments_of_too_few_users_are_merged_or_have_no_row() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array(["light", "light", "light", "new"])
+    recall = {"good": values(GOOD)["recall@2"]}
+    new_items = np.array([False, False, False, True, True])
+
+    (both,) = user_segment_rows(recall, labels, ASKED, rng, k=3)
+
+    assert (both.segment, both.requests, both.users) == ("other", 4, 3)
+    assert user_segment_rows(recall, labels, ASKED, rng) == []
+    assert item_segment_rows({"good": GOOD}, new_items, ASKED, metric="recall@2", rng=rng) == []
 
 
 def test_no_slate_at_all_is_refused() -> None:
