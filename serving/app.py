@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.bucket import BUCKET_HEADER
 from serving.events import parse_events
 from serving.graph.preferences import PreferencesNotStored
 from serving.http import RecommendQuery, parse_preferences, parse_recommend, parse_similar, to_json
@@ -66,14 +67,15 @@ async def recommend(request: Request) -> Response:
     runtime: Runtime = request.app.state.runtime
     started = time.perf_counter()
     try:
-        query = parse_recommend(await read_body(request, runtime.settings.max_body_bytes), runtime.settings)
+        body = await read_body(request, runtime.settings.max_body_bytes)
+        query = parse_recommend(body, runtime.settings, buckets=request.headers.getlist(BUCKET_HEADER))
     except BadRequest as error:
         runtime.metrics.requests.labels("400").inc()
         return await refuse(request, error)
-    body = to_json(await _recommend(runtime, query, started))
+    answer = to_json(await _recommend(runtime, query, started))
     runtime.metrics.duration.observe(time.perf_counter() - started)
     runtime.metrics.requests.labels("200").inc()
-    return json_response(body)
+    return json_response(answer)
 
 
 async def _recommend(runtime: Runtime, query: RecommendQuery, started: float) -> dict[str, Any]:
@@ -84,7 +86,7 @@ async def _recommend(runtime: Runtime, query: RecommendQuery, started: float) ->
         return await runtime.recommend_async(query, now=datetime.now(UTC), started=started)
     except Exception:  # the outermost loop: a user gets an answer, the log gets the traceback
         logger.exception("recommend_failed")
-        return runtime.failed()
+        return runtime.failed(bucket=query.bucket)
 
 
 async def similar(request: Request) -> Response:

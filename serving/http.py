@@ -1,12 +1,13 @@
 """The bodies of POST /recommend, /similar and /preferences as values, and answers as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from serving.bucket import parse_bucket
 from serving.graph.preferences import Preferences
 from serving.rules import (
     ID,
@@ -39,6 +40,7 @@ class RecommendQuery:
     exclude: frozenset[str]
     session: tuple[str, ...]
     explain: bool = False
+    bucket: int | None = None  # of the user, where the caller sent one; see serving/bucket.py
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class PreferencesQuery:
     preferences: Preferences
 
 
-def parse_recommend(body: bytes, settings: ServingSettings) -> RecommendQuery:
-    """The query in a body of POST /recommend.
+def parse_recommend(body: bytes, settings: ServingSettings, *, buckets: Sequence[str] = ()) -> RecommendQuery:
+    """The query in a body of POST /recommend; `buckets` are the values of its header BUCKET_HEADER.
 
     Raises:
         BadRequest: the body breaks a rule.
@@ -74,6 +76,7 @@ def parse_recommend(body: bytes, settings: ServingSettings) -> RecommendQuery:
         exclude=frozenset(_parse_ids(fields, "exclude", settings.max_exclude)),
         session=tuple(_parse_ids(fields, "session", settings.max_session)),
         explain=bool(TRUTH.check("explain", fields.values.get("explain", False))),
+        bucket=parse_bucket(buckets),
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from feature_repo.core.assignment import BUCKETS
+from serving.bucket import BUCKET_HEADER
 from serving.events import MAX_POSITION
 from serving.http import DEFAULT_K
 from serving.rules import MAX_CONTEXT_FIELDS, MAX_ID_CHARACTERS
@@ -31,6 +33,12 @@ RANKED: Schema = {
         "reason": {"type": "string"},
     },
 }
+BUCKET: Schema = {
+    "name": BUCKET_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": BUCKETS - 1},
+}
 
 
 def openapi(settings: ServingSettings) -> Schema:
@@ -39,7 +47,10 @@ def openapi(settings: ServingSettings) -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "recommender", "version": settings.version},
         "paths": {
-            "/recommend": {"post": _operation("A slate for a user", _recommend(settings), {200: _slate()})},
+            "/recommend": {
+                "post": _operation("A slate for a user", _recommend(settings), {200: _slate()})
+                | {"parameters": [BUCKET]}
+            },
             "/events": {
                 "post": _operation("Events to keep", _events(settings), {202: _counts("accepted", "duplicates")})
             },
@@ -120,10 +131,9 @@ def _events(settings: ServingSettings) -> Schema:
 
 def _slate() -> Schema:
     texts = {"request_id": TEXT, "variant": TEXT}
-    degraded = {"type": "array", "items": TEXT}
+    rest: Schema = {"bucket": {"type": ["integer", "null"]}, "degraded": {"type": "array", "items": TEXT}}
     slate = _items("model_version")
-    required = [*slate["required"], *texts, "degraded"]
-    return _object(required, {**slate["properties"], **texts, "degraded": degraded})
+    return _object([*slate["required"], *texts, *rest], {**slate["properties"], **texts, **rest})
 
 
 def _items(name: str) -> Schema:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ def run_probe(workspace: Workspace, *, version: str, requests: int) -> dict[str,
     # After the server, so that the files are in the page cache: the comparison favours the bare imports.
     import_seconds = seconds_of_bare_imports()
     report = {
+        "version": version,
+        "made_at": datetime.now(UTC).isoformat(),
         "requests": len(bodies),
         "candidates": median_candidates(workspace, asked.request_ids),
         "degraded": asked.degraded,

@@ -36,7 +36,7 @@ _OF_ITEMS = ("slate", "candidates", "sources", "feature_names")
 # Few, since turning rows into a table holds the interpreter lock, and a request that arrives meanwhile waits for it.
 ROWS_AT_ONCE = 16
 # Dictionaries of the matrix's numbers take four times the processor time of writing them as they are.
-REPEATED = ["variant", "model_version", *(f"{name}.list.element" for name in _OF_ITEMS)]
+REPEATED = ["variant", "model_version", "rollout", *(f"{name}.list.element" for name in _OF_ITEMS)]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class LoggedRequest:
     scores: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     feature_names: tuple[str, ...]
+    rollout: str | None = None
+    bucket: int | None = None  # of the user, as the caller sent it
 
 
 class FeatureSink(Protocol):
@@ -169,6 +171,8 @@ def to_table(rows: Sequence[LoggedRequest], pseudonyms: Pseudonyms) -> pa.Table:
         "moment",
         "variant",
         "model_version",
+        "rollout",
+        "bucket",
         "degraded",
         "k",
         "slate",

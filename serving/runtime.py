@@ -91,12 +91,19 @@ class Runtime:
         """The answer to one query, neither cached nor logged."""
         return self.answering.fresh(query, now=now)
 
-    def failed(self) -> dict[str, Any]:
+    def failed(self, *, bucket: int | None = None) -> dict[str, Any]:
         """What a user gets when everything broke."""
         self.broken.in_a_row += 1
-        return self.body(new_request_id(), (), ("recommender",))
+        return self.body(new_request_id(), (), ("recommender",), bucket=bucket)
 
-    def body(self, request_id: str, items: "tuple[RankedItem, ...]", degraded: tuple[str, ...]) -> dict[str, Any]:
+    def body(
+        self,
+        request_id: str,
+        items: "tuple[RankedItem, ...]",
+        degraded: tuple[str, ...],
+        *,
+        bucket: int | None,
+    ) -> dict[str, Any]:
         """The JSON of a response; it counts the degraded parts, so that none goes out uncounted."""
         for part in degraded:
             self.metrics.degraded.labels(part).inc()
@@ -105,6 +112,7 @@ class Runtime:
             "items": [item_body(item) for item in items],
             "model_version": self.settings.version,
             "variant": self.settings.variant,
+            "bucket": bucket,
             "degraded": degraded,
         }
 
@@ -146,7 +154,7 @@ class Runtime:
         self.broken.in_a_row = 0
         request_id = new_request_id()
         self.log.offer(self._row(request_id, query, answer, now=now))
-        body = self.body(request_id, answer.slate.items, answer.degraded)
+        body = self.body(request_id, answer.slate.items, answer.degraded, bucket=query.bucket)
         if query.explain:
             for shown, item in zip(body["items"], answer.slate.items, strict=True):
                 shown["reason"] = item.reason
@@ -171,6 +179,8 @@ class Runtime:
             scores=candidates.scores,
             features=candidates.features,
             feature_names=self.recommender.feature_names,
+            rollout=self.settings.rollout,
+            bucket=query.bucket,
         )
 
 

@@ -30,6 +30,7 @@ class ServingSettings(BaseModel):
     version: str = Field(pattern=r"^[0-9]+$")  # of the registered model, never an alias
     bundle: Path  # the folder of that version
     variant: Literal["stable", "canary"] = "stable"  # which side of a rollout this process is
+    rollout: str | None = Field(default=None, min_length=1, max_length=253)  # its name; for the request log alone
     max_k: int = Field(default=100, ge=1, le=100)  # items in one slate
     max_exclude: int = Field(default=1_000, ge=0)  # ids in `exclude`
     max_session: int = Field(default=200, ge=0)  # ids in `session`

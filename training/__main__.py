@@ -121,29 +121,28 @@ def evaluate(
 
 @app.command()
 def promote() -> None:
-    """Decide on the challenger by the policy; move the champion alias only on PASS."""
-    from training import registry
+    """Decide on the challenger by the policy; move the aliases only on PASS. `python -m k8s promote` also redeploys."""
     from training.promote import promote as decide_and_move
     from training.promotion import PromotionPolicy
 
     workspace = Workspace.from_env()
-    if registry.CHALLENGER not in registry.aliases(workspace) and registry.PREVIOUS in registry.aliases(workspace):
-        _show_aliases(workspace, "up to date: the last challenger has been promoted")
+    done = decide_and_move(workspace, PromotionPolicy(), deployer=None, now=datetime.now(UTC))
+    if done.report is None or not done.decided:
+        _show_aliases(workspace, "up to date: no challenger waits for a decision")
         return
-    report = decide_and_move(workspace, PromotionPolicy())
-    for reason in report["reasons"]:
+    for reason in done.report["reasons"]:
         console.print(f"  {reason}")
-    _show_aliases(workspace, f"{report['verdict']}: the alias {'moved' if report['moved'] else 'stays'}")
+    _show_aliases(workspace, f"{done.report['verdict']}: the aliases {'moved' if done.moved else 'stay'}")
 
 
 @app.command()
 def rollback() -> None:
-    """Undo the last promotion: the previous version is champion again."""
+    """Undo the last promotion: the previous version is champion again. `python -m k8s rollback` also redeploys."""
     from training.promote import rollback as undo
 
     workspace = Workspace.from_env()
-    was, now = undo(workspace)
-    _show_aliases(workspace, f"version {now} is champion again, in place of {was}")
+    move = undo(workspace, deployer=None, now=datetime.now(UTC))
+    _show_aliases(workspace, f"the {move.kind} of version {move.new} in place of {move.old} is {move.phase}")
 
 
 @app.command()

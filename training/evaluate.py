@@ -23,6 +23,8 @@ from training.evaluation.page_content import Evaluation, Importances, ModelRow, 
 from training.evaluation.protocols import REPLAY, Protocol, asked_of, protocols
 from training.evaluation.rating import RatingErrors
 from training.evaluation.replayed import TWO_STAGE, Replayed, replay
+from training.evaluation.segment_lift import segment_lift
+from training.evaluation.slate_rows import slate_rows, slates_name
 from training.evaluation.world import World, item_vectors, load_world
 from training.promote import EVALUATION
 from training.ranking.importance import importance
@@ -63,7 +65,7 @@ def evaluate(
         if number
     ]
     asked = moments(workspace, split.challenger_end, split.test_end)
-    world, settings = _settings(workspace, store, asked, split)
+    world, item_ids, settings = _settings(workspace, store, asked, split)
     found: dict[str, dict[str, Measured]] = {}
     for setting in settings:
         of_version = found.setdefault(setting.protocol.name, {})
@@ -72,7 +74,8 @@ def evaluate(
             replayed = _replay(store, workspace, version.bundle, setting.protocol, split, on_request)
             of_version[version.number] = measure(replayed, setting, primitive=POPULAR)
             if setting.protocol.name == REPLAY:
-                _write_current(workspace, version, replayed, setting.protocol.asked)
+                _write_current(workspace, version, replayed, setting.protocol.asked, item_ids)
+                _write_slates(workspace, version, replayed, setting, item_ids)
     sections = [_section(setting, versions, found[setting.protocol.name]) for setting in settings]
     ratings = held_out_rating_errors(world, seed=SEED)
     report = _report(workspace, split, settings, versions, found, ratings)
@@ -86,11 +89,11 @@ def evaluate(
 
 def _settings(
     workspace: Workspace, store: FeatureStore, asked: list[Moment], split: Split
-) -> tuple[World, list[Setting]]:
+) -> tuple[World, "np.ndarray[Any, Any]", list[Setting]]:
     table = open_timeline(store, workspace, start=split.challenger_end, end=split.test_end).table
     world = load_world(workspace, table, start=split.challenger_end, end=split.test_end)
     items = world.known_items(item_vectors(active_dataset(workspace), table))
-    return world, [
+    settings = [
         Setting(
             protocol=protocol,
             asked=asked_of(protocol.asked, table.rows, np.random.default_rng(SEED)),
@@ -100,6 +103,7 @@ def _settings(
         )
         for protocol in protocols(asked, to_microseconds(split.challenger_end))
     ]
+    return world, table.item_ids, settings
 
 
 def _section(setting: Setting, versions: list[Version], found: dict[str, Measured]) -> Evaluation:
@@ -130,10 +134,12 @@ def _report(
         return asdict(difference(one.of(model), other.of(than), under.asked.user, under.asked.weights))
 
     best = replayed[champion.number]
-    comparison = None
+    comparison, lift = None, []
     if others:
         challenger = replayed[others[0].number]
         comparison = {"metric": DECIDES, **compared(challenger, TWO_STAGE, best, TWO_STAGE)}
+        values = (best.of(TWO_STAGE), challenger.of(TWO_STAGE))
+        lift = segment_lift(*values, setting.segments, setting.asked.user, metric=DECIDES, seed=SEED)
     return {
         "data_fingerprint": _fingerprint(workspace),
         "window": {"start": split.challenger_end.isoformat(), "end": split.test_end.isoformat()},
@@ -145,6 +151,7 @@ def _report(
         "split": [row for number, one in found[settings[1].protocol.name].items() for row in _flat(one.rows, number)],
         "lift": {"metric": DECIDES, "over": POPULAR, **compared(best, TWO_STAGE, best, POPULAR)},
         "comparison": comparison,
+        "segments": lift,
         "over_retrievers": [
             {
                 "version": version.number,
@@ -213,7 +220,9 @@ def up_to_date(workspace: Workspace) -> dict[str, Any] | None:
     report = dict(read_json(path, made_by="make evaluate"))
     compared = (report["champion"], report["challenger"])
     same_pair = compared == registry.compared_pair(registry.aliases(workspace))
-    return report if same_pair and report.get("data_fingerprint") == _fingerprint(workspace) else None
+    # A report from before it compared segments is made anew: promotion asks for them.
+    complete = "segments" in report and report.get("data_fingerprint") == _fingerprint(workspace)
+    return report if same_pair and complete else None
 
 
 def pair(workspace: Workspace) -> tuple[str, str | None]:
@@ -240,8 +249,15 @@ def _replay(
     return replay(store, bundle, timeline, protocol.asked, on_request)
 
 
-def _write_current(workspace: Workspace, version: Version, replayed: Replayed, asked: list[Moment]) -> None:
+def _write_current(
+    workspace: Workspace,
+    version: Version,
+    replayed: Replayed,
+    asked: list[Moment],
+    item_ids: "np.ndarray[Any, Any]",
+) -> None:
     of_row = [asked[number] for number in replayed.request[replayed.shown]]
+    slates = replayed.slates[TWO_STAGE]
     table = recommended_rows(
         version.bundle.ranker_features,
         features=replayed.features,
@@ -249,5 +265,15 @@ def _write_current(workspace: Workspace, version: Version, replayed: Replayed, a
         request_ids=[f"{m.user_id}@{m.moment_us}" for m in of_row],
         user_ids=[m.user_id for m in of_row],
         moments_us=[m.moment_us for m in of_row],
+        item_ids=item_ids[slates[slates >= 0]],
+        labels=replayed.clicked[replayed.shown],
     )
     pq.write_table(table, workspace.reports / f"current-{version.number}.parquet")
+
+
+def _write_slates(
+    workspace: Workspace, version: Version, replayed: Replayed, setting: Setting, item_ids: "np.ndarray[Any, Any]"
+) -> None:
+    slates = replayed.slates[TWO_STAGE]
+    table = slate_rows(setting.protocol.asked, slates, setting.asked, segments=setting.segments, item_ids=item_ids)
+    pq.write_table(table, workspace.reports / slates_name(version.number))

@@ -51,7 +51,7 @@ def test_an_answer_has_the_promised_fields(client: Any) -> None:
 
     answer = reply.json()
     assert reply.status_code == 200
-    assert set(answer) == {"request_id", "items", "model_version", "variant", "degraded"}
+    assert set(answer) == {"request_id", "items", "model_version", "variant", "bucket", "degraded"}
     assert answer["items"] == [
         {"item_id": "i0", "score": 0.0, "rank": 1, "source": "fake", "propensity": 1.0},
         {"item_id": "i1", "score": -1.0, "rank": 2, "source": "fake", "propensity": 1.0},

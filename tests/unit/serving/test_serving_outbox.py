@@ -102,6 +102,7 @@ def test_a_batch_is_on_the_bus_when_it_is_acknowledged_as_the_consumer_reads_it(
         "timestamp": NOON.isoformat(),
         "event_type": "view",
         "value": 1.5,
+        "consent": True,
     }
     assert [payload["event_id"] for payload in payloads] == ["e1", "e2"]
 

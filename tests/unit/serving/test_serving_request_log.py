@@ -64,6 +64,15 @@ def test_the_users_row_is_kept_as_json_and_an_unread_one_as_null() -> None:
     assert table["user_features"].to_pylist() == ['{"days":[1,2],"name":null}', None]
 
 
+def test_the_rollout_and_the_users_bucket_are_kept_and_may_be_absent() -> None:
+    table = to_table([row(rollout="2-over-1", bucket=0), row()], PSEUDONYMS)
+
+    assert table.select(["rollout", "bucket"]).to_pylist() == [
+        {"rollout": "2-over-1", "bucket": 0},
+        {"rollout": None, "bucket": None},
+    ]
+
+
 def test_what_is_queued_at_the_end_is_written(workspace: Workspace) -> None:
     log = request_log(workspace.request_log, dropped=[])
     log.start()

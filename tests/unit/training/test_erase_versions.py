@@ -155,7 +155,7 @@ def test_a_registry_and_artefacts_in_another_place_are_erased_too(
     workspace: Workspace, bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
-    monkeypatch.chdir(tmp_path)  # where MLflow puts the artefacts of a database without a server
+    monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", (tmp_path / "mlruns").as_uri())
     register(workspace, bundles / "known")
     shutil.rmtree(workspace.bundles)
     store = erased(workspace, Swap(workspace, bundles / "without"))

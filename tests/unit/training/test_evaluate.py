@@ -26,7 +26,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def report(workspace: Workspace, **changes: Any) -> None:
-    about = {"champion": "1", "challenger": "2", "data_fingerprint": "monday", **changes}
+    about = {"champion": "1", "challenger": "2", "data_fingerprint": "monday", "segments": [], **changes}
     write_json(workspace.reports / "evaluation.json", about)
 
 

@@ -1,6 +1,8 @@
 """Against a real MLflow on SQLite."""
 
 import json
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from feature_repo.store.pins import read_pins
 from training import registry
 from training.bundle import load_bundle
 from training.promote import rollback
+from training.registry import MoveRefused, versions
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +27,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables: making them anew for every test would take most of the time."""
+    folder = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert registry.aliases(Workspace(root=folder, store=folder / "store")) == {}
+    return folder / "mlflow"
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(tmp_path: Path, empty_registry: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(empty_registry, tmp_path / "mlflow")
     return Workspace(root=tmp_path, store=tmp_path / "store")
 
 
@@ -49,7 +64,7 @@ def test_a_registration_that_was_killed_is_not_taken_for_a_finished_one(
 ) -> None:
     """Once a version without an alias counted as up to date, and the workspace never got a champion."""
     with monkeypatch.context() as patched:
-        patched.setattr(registry, "audit", _die)
+        patched.setattr(versions, "audit", _die)
         with pytest.raises(KeyboardInterrupt):
             register(workspace, bundle, "a")
 
@@ -121,10 +136,13 @@ def test_a_promotion_moves_three_aliases_and_a_rollback_undoes_it(workspace: Wor
     registry.move_champion(workspace, to="2", expected="1", reason={"verdict": "PASS"})
     assert registry.aliases(workspace) == {"champion": "2", "previous": "1"}
 
-    assert rollback(workspace) == ("2", "1")
+    move = rollback(workspace, deployer=None, now=NOW)
+
+    assert (move.kind, move.phase, move.old, move.new) == ("rollback", "DONE", "2", "1")
     assert registry.aliases(workspace) == {"champion": "1", "previous": "2"}
     lines = (workspace.mlflow / "audit.jsonl").read_text().splitlines()
-    assert [json.loads(line)["event"] for line in lines] == ["registered"] * 2 + ["champion moved"] * 2
+    moves = ["move intended", "champion moved"] * 2
+    assert [json.loads(line)["event"] for line in lines] == ["registered", "registered", *moves]
 
 
 def test_a_promotion_that_was_killed_half_way_is_completed_by_the_same_call(workspace: Workspace, bundle: Path) -> None:
@@ -143,7 +161,7 @@ def test_a_decision_about_a_champion_of_the_past_moves_nothing(workspace: Worksp
         register(workspace, bundle, key)
     registry.move_champion(workspace, to="2", expected="1", reason={})
 
-    with pytest.raises(MissingArtifact, match="expected version 1 to be champion; it is 2: decide anew"):
+    with pytest.raises(MoveRefused, match="expected version 1 to be champion; it is 2: decide anew"):
         registry.move_champion(workspace, to="3", expected="1", reason={})
 
     assert registry.aliases(workspace)["champion"] == "2"
@@ -153,4 +171,4 @@ def test_there_is_nothing_to_roll_back_before_the_first_promotion(workspace: Wor
     register(workspace, bundle, "a")
 
     with pytest.raises(MissingArtifact, match="no previous champion to go back to"):
-        rollback(workspace)
+        rollback(workspace, deployer=None, now=NOW)
