@@ -15,6 +15,7 @@ READY_RATIO_BOUND = 1.5
 SECONDS_BOUND = 360.0
 PEAK_BOUND_MB = 3000.0
 
+ASKERS = {"simulated": "simulated people", "replay": "replayed events, whose clicks no slate led to"}
 END_STATE_STYLES = {"PROMOTED": "green", "ROLLED_BACK": "red", "HALTED": "yellow"}
 
 
@@ -46,9 +47,10 @@ def _bounded(value: float | None, bound: float, unit: str = "", *, digits: int =
 
 def canary_part(canary: Mapping[str, Any]) -> tuple[RenderableType, ...]:
     """The rollout's steps, stable beside canary, and how it ended."""
-    table = Table(title=Text("Rollout on replayed events, stable / canary"), title_justify="left")
+    who = ASKERS.get(str(canary["users"]), str(canary["users"]))
+    table = Table(title=Text(f"Rollout, asked by {who}, stable / canary"), title_justify="left")
     table.add_column("canary weight", justify="right")
-    for heading in ("requests", "errors", "degraded", "p99 ms", "hit rate (replay)"):
+    for heading in ("requests", "errors", "degraded", "p99 ms", "clicks an impression"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     for step in canary["steps"]:
@@ -56,7 +58,7 @@ def canary_part(canary: Mapping[str, Any]) -> tuple[RenderableType, ...]:
     end = str(canary["end_state"])
     pair = f"Rollout of version {canary['challenger']} over {canary['champion']} ended as "
     ended = Text.assemble(pair, (end, f"bold {END_STATE_STYLES.get(end, 'yellow')}"))
-    return (table, *_notes(canary["steps"]), ended, *(Text(f"  {reason}") for reason in _reasons(canary)))
+    return (table, ended, *(Text(f"  {reason}") for reason in _reasons(canary)))
 
 
 def _reasons(canary: Mapping[str, Any]) -> Sequence[str]:
@@ -65,21 +67,19 @@ def _reasons(canary: Mapping[str, Any]) -> Sequence[str]:
     return canary.get("reasons") or last
 
 
-def _notes(steps: Sequence[Mapping[str, Any]]) -> tuple[Text, ...]:
-    """Say which steps were judged against requests that the stable version answered before them."""
-    earlier = [step["weight"] for step in steps if step["stable"].get("window") == "earlier steps"]
-    return tuple(Text(f"At {weight} % the stable side is that of the earlier steps.") for weight in earlier)
-
-
 def _step_cells(step: Mapping[str, Any]) -> tuple[Text, ...]:
-    stable, canary, hits = step["stable"], step["canary"], step["hit_rate"] or {}
+    stable, canary = step["stable"], step["canary"]
     pairs = [(stable[key], canary[key]) for key in ("requests", "errors", "degraded")]
     counts = [f"{_count(left)} / {_count(right)}" for left, right in pairs]
     p99 = f"{_number(stable['p99_ms'], 1)} / {_number(canary['p99_ms'], 1)}"
-    hit_rate = f"{_number(hits.get('stable'), 3)} / {_number(hits.get('canary'), 3)}"
+    clicks = f"{_click_rate(step, 'stable')} / {_click_rate(step, 'canary')}"
     verdict = str(step["verdict"])
-    plain = (f"{step['weight']} %", *counts, p99, hit_rate)
+    plain = (f"{step['weight']} %", *counts, p99, clicks)
     return (*(Text(cell) for cell in plain), Text(verdict, style=VERDICT_STYLES.get(verdict, "yellow")))
+
+
+def _click_rate(step: Mapping[str, Any], variant: str) -> str:
+    return _number(step.get("quality", {}).get("clicks", {}).get(variant, {}).get("rate"), 4)
 
 
 def _count(value: int | None) -> str:
