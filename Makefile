@@ -26,6 +26,13 @@ endif
 ifdef SOURCE
 export SOURCE
 endif
+serve monitor: export PORT := $(PORT)
+ifdef FAULT
+export FAULT
+endif
+ifdef USERS
+export USERS
+endif
 # A data set of one's own gets a folder of its own; BUILD= names another.
 ifneq ($(DATASET),movielens-100k)
 BUILD ?= build/$(notdir $(basename $(DATASET)))
@@ -56,9 +63,12 @@ help: ## print this list
 	@printf '  SETTINGS= train: a JSON file of settings, as "python -m training search" writes one\n'
 	@printf '  START_FROM= train: a version or alias whose towers go on with the days since\n'
 	@printf '  SOURCE=   train: stores (default), or log: the ranker learns from what was served and logged\n'
-	@printf '  BENCH=    bench: pit_join, transforms, stream, training, serving, quality, faults (default all but the last two)\n'
+	@printf '  BENCH=    bench: pit_join, transforms, stream, training, serving, quality, faults, canary, monitoring (default all but the last four)\n'
 	@printf '  SPLIT=    bench quality: validation (default) or test; BENCH_DATA= is the folder of benchmark data\n'
-	@printf '  PORT=     serve: the port on 127.0.0.1 (default 3000)\n'
+	@printf '  SOURCE=   drift: log, window (the newest events, replayed) or auto\n'
+	@printf '  PORT=     serve, monitor: the port on 127.0.0.1 (default 3000)\n'
+	@printf '  FAULT=    canary: slow, errors, worse or nodata, each of the ends; USERS=replay asks with real events\n'
+	@printf '  DEPLOYER= promote, rollback: local (default) or kubernetes\n'
 	@printf '  USER=     erase: the id of the person, on the command line ($$ is written $$$$)\n'
 
 # Everything is installed from the lock, and compiled there, so that no command pays for it at its start.
@@ -79,8 +89,9 @@ demo: $(READY) ## the whole loop on real data: events, features, models, canary,
 	@$(call step,evaluate) $(RUN) training evaluate
 	@$(call step,drift) $(RUN) monitoring drift
 	@$(call step,canary) $(RUN) k8s canary
-	@$(call step,promote) $(RUN) training promote
+	@$(call step,promote) $(RUN) k8s promote
 	@$(call step,serve) $(RUN) serving probe --version $$($(RUN) training fetch)
+	@$(RUN) monitoring index
 	@$(RUN) monitoring summary
 
 # A file's tests share what they set up, so files are dealt out to the cores, and not tests.
@@ -92,6 +103,7 @@ check: $(READY) ## lint, types, layers
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(RUN) k8s lint
 
 format: $(READY) ## put every file into the project's format
 	@$(BIN)/ruff check --fix
@@ -112,14 +124,14 @@ train: $(READY) ## train and register a version
 evaluate: $(READY) ## replay held-out time with champion and challenger
 	@$(RUN) training evaluate
 
-promote: $(READY) ## decide on the challenger by the policy
-	@$(RUN) training promote
+promote: $(READY) ## decide on the challenger by the policy, serve it, move the alias
+	@$(RUN) k8s promote
 
-rollback: $(READY) ## make the previous champion champion again
-	@$(RUN) training rollback
+rollback: $(READY) ## undo the last move: serve the previous champion again
+	@$(RUN) k8s rollback
 
 serve: $(READY) ## serve the champion on 127.0.0.1:$(PORT)
-	@version=$$($(RUN) training fetch) && SERVE_PAGE=$${SERVE_PAGE:-true} exec $(RUN) serving run --version $$version --port $(PORT)
+	@SERVE_PAGE=$${SERVE_PAGE:-true} exec $(RUN) k8s serve
 
 recommend-batch: $(READY) ## write slates for all users, as the champion would answer them
 	@version=$$($(RUN) training fetch) && exec $(RUN) serving batch --version $$version
@@ -129,6 +141,12 @@ canary: $(READY) ## release the challenger step by step beside the champion
 
 drift: $(READY) ## compare what is recommended now with the champion's reference
 	@$(RUN) monitoring drift
+
+skew: $(READY) ## compare what was served with point-in-time retrieval, value by value
+	@$(RUN) monitoring skew
+
+monitor: $(READY) ## start a local Prometheus over the service, with our alerts
+	@exec $(RUN) monitoring monitor
 
 bench: $(READY) ## benchmarks side by side, into build/bench.json
 	@PYTHONPATH=tests $(RUN) bench
@@ -141,6 +159,3 @@ else
 erase:
 	@echo "make erase needs the id of the person: make erase USER=..." >&2; exit 2
 endif
-
-skew monitor: # not built yet
-	@echo "make $@ is not built yet" >&2; exit 2

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +48,8 @@ class Child:
 
 
 @contextmanager
-def running(name: str, command: Sequence[str], *, log: Path) -> Iterator[Child]:
-    """Run a command while the block lasts; its output goes to `log`."""
+def running(name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Iterator[Child]:
+    """Run a command while the block lasts; its output goes to `log`. `env` comes on top of our own environment."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -58,6 +58,7 @@ def running(name: str, command: Sequence[str], *, log: Path) -> Iterator[Child]:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **env} if env else None,
         )
     try:
         yield Child(name, process, log)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from k8s.evidence import Missing
-from k8s.metrics import parse
+from k8s.evidence.scrape import parse
+from k8s.evidence.window import Missing
 
 pytestmark = pytest.mark.integration
 

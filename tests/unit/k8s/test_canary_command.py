@@ -9,9 +9,12 @@ from typer.testing import CliRunner
 
 from feature_repo.core.workspace import Workspace
 from k8s.__main__ import app
-from k8s.canary import ReleaseError, fetch_versions, versions_of
-from k8s.fault import Fault
-from k8s.release import Versions, fault_command, serving_command
+from k8s.laptop.choices import Fault, Users
+from k8s.laptop.fault import proxy_command
+from k8s.laptop.policy import LAPTOP
+from k8s.laptop.run import run_canary
+from k8s.laptop.versions import ReleaseError, Versions, fetch_versions, versions_of
+from k8s.release import serving_command
 
 
 def test_aliases_are_resolved_to_numbers() -> None:
@@ -38,7 +41,7 @@ def test_a_served_version_knows_a_number_a_port_and_its_side() -> None:
 
 
 def test_the_fault_command_is_one_that_the_program_knows() -> None:
-    words = fault_command("http://127.0.0.1:1", 2, Fault.SLOW)[3:]
+    words = proxy_command("http://127.0.0.1:1", 2, Fault.SLOW)[3:]
 
     told = CliRunner().invoke(app, [*words, "--help"])
 
@@ -55,7 +58,7 @@ def test_a_broken_policy_is_refused_before_the_registry_is_asked(tmp_path: Path)
 def test_help_names_the_faults_and_the_ends() -> None:
     told = CliRunner().invoke(app, ["canary", "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
 
-    for word in ("--requests-per-step", "--fault", "--policy", "ROLLED_BACK", "HALTED"):
+    for word in ("--requests-per-step", "--fault", "nodata", "--users", "--policy", "ROLLED_BACK", "HALTED"):
         assert word in told.output
 
 
@@ -93,3 +96,10 @@ def test_a_version_that_is_named_takes_the_place_of_its_alias(
 
     assert [found.champion, found.challenger] == versions
     assert registry.fetched == versions
+
+
+def test_a_worse_version_needs_people_who_click(tmp_path: Path) -> None:
+    workspace = Workspace(root=tmp_path, store=tmp_path)
+
+    with pytest.raises(ReleaseError, match="FAULT=worse needs people who click: USERS=simulated; got USERS=replay"):
+        run_canary(workspace, Versions("1", "2"), LAPTOP, fault=Fault.WORSE, users=Users.REPLAY)

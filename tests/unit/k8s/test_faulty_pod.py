@@ -5,9 +5,11 @@ import json
 import httpx
 import pytest
 
-from k8s.evidence import Missing
-from k8s.fault import DELAY_SECONDS, Fault, FaultyPod
-from k8s.metrics import parse
+from k8s.dataplane.traefik_routes import HEADER
+from k8s.evidence.scrape import parse
+from k8s.evidence.window import Missing
+from k8s.laptop.choices import Fault
+from k8s.laptop.fault import DELAY_SECONDS, FaultyPod
 
 UPSTREAM = """# TYPE recommend_requests_total counter
 recommend_requests_total{code="200"} 1000
@@ -58,7 +60,28 @@ def test_the_metrics_are_what_callers_saw_and_what_only_the_pod_knows() -> None:
     assert (found.requests, found.errors, found.degraded) == (10, 1, 4)
 
 
-@pytest.mark.parametrize("fault", list(Fault))
+def test_the_bucket_of_a_request_is_passed_on() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, text="{}")
+
+    faulty = FaultyPod("http://pod", Fault.SLOW, httpx.Client(transport=httpx.MockTransport(answer)))
+
+    faulty.post("/recommend", b"{}", {HEADER: "7"})
+
+    assert asked[0].headers[HEADER] == "7"
+
+
+def test_a_pod_without_data_serves_and_hides_its_metrics() -> None:
+    faulty = pod(Fault.NODATA)
+
+    assert faulty.post("/recommend", b"{}")[0] == 200
+    assert faulty.get("/metrics") == (404, b"no metrics, on purpose")
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NODATA])
 def test_a_pod_that_is_gone_is_an_error_of_the_gateway_kind(fault: Fault) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from k8s.evidence import Latencies, Missing, Window
-from k8s.metrics import Scrape, difference, parse, scrape
+from k8s.evidence.scrape import Scrape, difference, parse, scrape
+from k8s.evidence.window import Latencies, Missing, Window
 
 
 class Pod:
@@ -151,12 +151,11 @@ def test_quantiles_are_spread_evenly_within_a_bucket() -> None:
     assert latencies.quantile(0.99) == math.inf
 
 
-def test_slower_than_counts_in_the_open_bucket_only_what_must_be_slower() -> None:
+def test_a_histogram_answers_exactly_at_its_bounds_and_nowhere_else() -> None:
     latencies = Latencies((10.0, 20.0, math.inf), (50, 40, 10))
 
-    assert latencies.slower_than(15.0) == pytest.approx(30.0)
-    assert latencies.slower_than(20.0) == pytest.approx(10.0)
-    assert latencies.slower_than(21.0) == 0.0
+    assert [latencies.bound_from(limit) for limit in (5.0, 10.0, 15.0, 21.0)] == [10.0, 10.0, 20.0, math.inf]
+    assert [latencies.slower_than(bound) for bound in (10.0, 20.0, math.inf)] == [50, 10, 0]
 
 
 def test_histograms_of_other_buckets_are_not_added() -> None:

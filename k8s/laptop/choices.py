@@ -1,0 +1,30 @@
+"""What a person may choose on the command line. Light, since every command reads it."""
+
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """What goes wrong."""
+
+    NONE = "none"
+    ERRORS = "errors"  # every tenth request fails
+    SLOW = "slow"  # 100 ms more on every request
+    WORSE = "worse"  # simulated people click a third as often on its slates
+    NODATA = "nodata"  # no metrics
+
+
+class Users(StrEnum):
+    """Who asks."""
+
+    SIMULATED = "simulated"  # people who click, so that quality is judged too
+    REPLAY = "replay"  # real held-out events, judged on operations only
+
+
+class Word(StrEnum):
+    """What an operator may say to a rollout."""
+
+    STATUS = "status"
+    PAUSE = "pause"
+    RESUME = "resume"
+    ABORT = "abort"
+    SKIP = "skip"
