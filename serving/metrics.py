@@ -78,16 +78,19 @@ def register_metrics(registry: CollectorRegistry | None = None) -> Metrics:
 
 def _start_at_zero(metrics: Metrics) -> None:
     # A series that appears with its first error cannot be told from one that nobody counts, so all start at 0.
-    codes = ("200", "400", "500")
-    for counter, names in ((metrics.requests, codes), (metrics.degraded, DEGRADABLE), (metrics.rungs, RUNGS)):
+    reloads = ("loaded", "refused")
+    labelled: tuple[tuple[Counter | Histogram, tuple[str, ...]], ...] = (
+        (metrics.requests, ("200", "400", "500")),
+        (metrics.degraded, DEGRADABLE),
+        (metrics.rungs, RUNGS),
+        (metrics.stage, STAGES),
+        (metrics.cache, CACHE_OUTCOMES),
+        (metrics.refused, ("key", "rate")),
+        (metrics.events, ("accepted", "duplicate", "not_stored")),
+        (metrics.rules, reloads),
+        (metrics.item_table, reloads),
+        (metrics.blocked, reloads),
+    )
+    for metric, names in labelled:
         for name in names:
-            counter.labels(name)
-    for stage in STAGES:
-        metrics.stage.labels(stage)
-    for outcome in CACHE_OUTCOMES:
-        metrics.cache.labels(outcome)
-    for reason in ("key", "rate"):
-        metrics.refused.labels(reason)
-    for reloads in (metrics.rules, metrics.item_table, metrics.blocked):
-        for outcome in ("loaded", "refused"):
-            reloads.labels(outcome)
+            metric.labels(name)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from k8s.cluster.api import Api
-from k8s.cluster.errors import ClusterError, Conflict
+from k8s.cluster.errors import Absent, ClusterError, Conflict
 
 REASON = "recommender/reason"
 
@@ -46,10 +46,12 @@ class TrainingJobs:
     def outcome(self, name: str) -> str:
         """`running`, `complete` or `failed`, by the conditions of the Job.
 
-        Raises:
-            ClusterError: there is no such Job.
+        A Job that somebody deleted has failed: nothing of it can be shown any more.
         """
-        found = self._api.call(self._api.batch.read_namespaced_job, name, self._api.settings.namespace)
+        try:
+            found = self._api.call(self._api.batch.read_namespaced_job, name, self._api.settings.namespace)
+        except Absent:
+            return "failed"
         conditions = {one.type for one in (found.status and found.status.conditions) or () if one.status == "True"}
         if {"Failed", "FailureTarget"} & conditions:
             return "failed"

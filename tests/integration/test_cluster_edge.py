@@ -369,6 +369,15 @@ def test_a_job_tells_its_outcome(world: World) -> None:
     assert told == ["running", "complete", "failed"]
 
 
+def test_a_job_that_somebody_deleted_has_failed(world: World) -> None:
+    api, jobs = world.api, TrainingJobs(world.api, now=lambda: NOW)
+    name = jobs.start("is taken away")
+
+    api.call(api.batch.delete_namespaced_job, name, api.settings.namespace)
+
+    assert jobs.outcome(name) == "failed"
+
+
 def test_training_needs_a_reason_and_a_cron_job(world: World) -> None:
     with pytest.raises(ClusterError, match="started for a reason; got ' '"):
         TrainingJobs(world.api).start(" ")

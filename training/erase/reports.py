@@ -13,7 +13,7 @@ from training.erase.stores import count_below
 
 CURRENT = "current-"
 # Averages over requests, the person's among them.
-OVER_EVENTS = frozenset({"evaluation", "drift"})
+OVER_EVENTS = frozenset({"evaluation", "drift", "fairness", "skew", "business"})
 VERSION_KEYS = ("champion", "challenger", "previous")
 
 
