@@ -115,14 +115,14 @@ def _preferences(settings: ServingSettings) -> Schema:
 
 
 def _events(settings: ServingSettings) -> Schema:
-    optional: Schema = {
+    nullable: Schema = {
         "event_id": ID,
         "value": {"type": "number"},
         "request_id": ID,
         "position": {"type": "integer", "minimum": 0, "maximum": MAX_POSITION},
         "consent": {"type": "boolean"},
-        "context": CONTEXT,
     }
+    optional = {name: {**of, "type": [of["type"], "null"]} for name, of in nullable.items()} | {"context": CONTEXT}
     required = {"user_id": ID, "item_id": ID, "timestamp": MOMENT, "event_type": ID}
     event = _object([*required], {**required, **optional}, closed=True)
     batch = _list(event, settings.max_events, least=1)

@@ -131,9 +131,18 @@ class Bundle:
 
     def rank(self, matrix: Array) -> Array:
         """Ranker scores [n] of candidates' features [n, features]."""
-        scores: Array = self.ranker.inplace_predict(matrix)
+        scores = self.bare_scores(matrix)
         prior, hours, depth = self.manifest.prior, self.manifest.pause_hours, self.candidates.depth
         return with_prior(scores, matrix, self.ranker_features, prior, pause_hours=hours, depth=depth)
+
+    def bare_scores(self, matrix: Array) -> Array:
+        """The same without the prior of openings."""
+        scores: Array = self.ranker.inplace_predict(matrix)
+        return scores
+
+    def under(self, prior: PriorSettings) -> "Bundle":
+        """The same with another prior."""
+        return replace(self, manifest=self.manifest.model_copy(update={"prior": prior}))
 
 
 _TYPES = {

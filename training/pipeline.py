@@ -25,6 +25,7 @@ from training.card import model_card
 from training.encoder import Encoder
 from training.facts import collision_rates, manifest_facts
 from training.leaks.check import check_leaks
+from training.prior_trial import NO_PRIOR, prior_trial
 from training.progress import Progress
 from training.ranking import lambdamart
 from training.ranking.candidates import RankerRows, ranker_rows
@@ -163,7 +164,11 @@ def train(
             progress=progress,
         )
         ranker.save_model(folder / "ranker.ubj")
-        metrics = validate(replace(first, ranker=ranker), rows.of(hold_out), hold_out, folder / "reference.parquet")
+        ranked = replace(first, ranker=ranker).under(settings.prior)
+        later = rows.of(np.concatenate([stop, hold_out]))
+        trial = prior_trial(ranked, later, window.after, to_microseconds(window.end), settings.ranker)
+        ranked = ranked if trial.kept else ranked.under(NO_PRIOR)
+        metrics = validate(ranked, rows.of(hold_out), hold_out, folder / "reference.parquet")
         encoder, learnt = run.learn_retrieval(
             window.asked,
             window.end,
@@ -171,7 +176,7 @@ def train(
             start=Start(first.encoder, first.folder),
             known=len(window.before),
         )
-    metrics |= learnt | lambdamart.facts(ranker) | checked.metrics() | collision_rates(encoder)
+    metrics |= trial.metrics() | learnt | lambdamart.facts(ranker) | checked.metrics() | collision_rates(encoder)
     manifest = run.draft(folder, encoder).manifest
     facts = manifest.model_dump(exclude={"metrics", "files", "format"})
     counts = {
@@ -185,7 +190,7 @@ def train(
         f"as version {source.version} was served" if source else "with the features of their moments"
     )
     (folder / "model_card.md").write_text(model_card(shown, metrics), encoding="utf-8")
-    return seal(folder, {**facts, "metrics": metrics})
+    return seal(folder, {**facts, "prior": ranked.manifest.prior, "metrics": metrics})
 
 
 def _first(run: Run, folder: Path, champion: Bundle | None) -> Bundle:
