@@ -110,10 +110,12 @@ class ItemTimeline:
 def open_timeline(store: FeatureStore, workspace: Workspace, *, start: datetime, end: datetime) -> ItemTimeline:
     """The items that come up by `end`, in their state at `start`, and their states of [start, end)."""
     start_us, end_us = to_microseconds(start), to_microseconds(end)
-    known = items_at(store, workspace, end_us)["item_id"].to_numpy()
-    table = _table_at(store, known, start_us)
-    # Time goes one way: what only comes later in the window is no candidate before.
-    table.known[:] = np.isin(known, items_at(store, workspace, start_us)["item_id"].to_numpy())
+    items = items_at(store, workspace, end_us)["item_id"]
+    table = _table_at(store, items.to_numpy(), start_us)
+    # Time goes one way: what only comes later in the window is no candidate before. By hashes: numpy would compare
+    # every id with every other one, which is nine thousand million times for 92,000 items.
+    earlier = items_at(store, workspace, start_us)["item_id"].combine_chunks()
+    table.known[:] = pc.is_in(items, value_set=earlier).to_numpy()
     views = stored_features(store, "item_id")
     # Attributes are those of the start.
     changing = {view: names for view, names in views.items() if view != "item_metadata"}
