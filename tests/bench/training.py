@@ -12,6 +12,8 @@ from feature_repo.core.console import console
 from feature_repo.core.workspace import Workspace
 
 MODULE = "bench.training_towers_contender"
+KINDS = ("ours", "tutorial")
+ROUNDS = 3
 FASTER = 1.5  # times the examples a second of the plain pipeline
 SHARE_OF_DATA = 1 / 3  # most that streaming may add to the process, of what the data are as arrays
 
@@ -25,13 +27,20 @@ def rows(workspace: Workspace) -> list[Row]:
 
 
 def speed() -> Row:
-    """Examples a second of the same data, batch size, tables and dimension, each in a process of its own."""
-    name = f"two-tower, {world.REQUESTS:,} requests, {world.EPOCHS} epochs"
-    with console.status("training: two-tower"):
-        ours, tutorial = (run_contender(MODULE, kind) for kind in ("ours", "tutorial"))
-    if isinstance(ours, str) or isinstance(tutorial, str):
-        return not_measured("training", name, f"failed: {ours if isinstance(ours, str) else tutorial}")
-    taken, beside = (measured.seconds / measured.rows * 1e6 for measured in (ours, tutorial))
+    """Examples a second of the same data, batch size, tables and dimension, each in a process of its own.
+
+    Other work on the machine only ever takes time, and takes it from both in turn: so each figure is its best round's.
+    """
+    name = f"two-tower, {world.REQUESTS:,} requests, {world.EPOCHS} epochs, best of {ROUNDS}"
+    best: dict[str, float] = {}
+    for number in range(ROUNDS):
+        with console.status(f"training: two-tower, round {number + 1} of {ROUNDS}"):
+            for kind in KINDS:
+                measured = run_contender(MODULE, kind)
+                if isinstance(measured, str):
+                    return not_measured("training", name, f"failed: {measured}")
+                best[kind] = min(best.get(kind, float("inf")), measured.seconds / measured.rows * 1e6)
+    taken, beside = (best[kind] for kind in KINDS)
     yardstick = ("TFRS as in its tutorials", beside)
     return at_most("training", name, taken, unit="s a million examples", yardstick=yardstick, ratio=1 / FASTER)
 
