@@ -17,6 +17,7 @@ from training.retrieval import softmax
 from training.retrieval.batches import batches
 from training.retrieval.frequency import StreamingFrequency
 from training.retrieval.hidden import hide_items, hide_queries
+from training.retrieval.native_memory import kept_memory
 from training.retrieval.stopping import BestEpoch, HardNegatives
 from training.retrieval.tensorflow_quiet import tf, tfrs
 from training.retrieval.towers import ItemTower, QueryTower, Sizes, Tower
@@ -58,20 +59,19 @@ class TwoTower(tfrs.Model):  # type: ignore[misc]
         candidates = self.candidates(batch)
         items = {name: tf.gather(values, candidates) for name, values in self.catalogue.items()}
         items = hide_items(items, self.settings) if training else items
-        logits = tf.matmul(embedded, self.item_tower(items), transpose_b=True) / self.settings.temperature
+        logits = tf.matmul(embedded / self.settings.temperature, self.item_tower(items), transpose_b=True)
         if not self.exact:
             met = self.frequency.probability(candidates)
             logits = softmax.corrected(logits, softmax.inclusion(met, self.settings.uniform_negatives, self.size))
         place = softmax.places(candidates, self.size)
         columns = tf.gather(place, batch["item"])
-        rows, spared = batch["row"], columns
+        positives = (batch["row"], columns)
+        spared = positives
         if self.settings.spare_met:
             # What was met is read before anything is hidden: a hidden item is no negative either.
             met_rows, met_items = met_pairs(batch["query"])
-            rows = tf.concat([rows, met_rows], axis=0)
-            spared = tf.concat([columns, tf.gather(place, met_items)], axis=0)
-        negatives = softmax.without(logits, rows, spared)
-        return softmax.softmax_loss(logits, negatives, batch["row"], columns)
+            spared = (met_rows, tf.gather(place, met_items))
+        return softmax.softmax_loss(logits, positives, spared)
 
     def candidates(self, batch: dict[str, Any]) -> tf.Tensor:
         """Distinct catalogue rows [c] that the positives of a batch are told from."""
@@ -137,13 +137,14 @@ def train(
     best = BestEpoch(examples, settings)
     report = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch, dict(logs)))
     hard = [] if model.exact or not settings.hard_negatives else [HardNegatives(examples, settings)]
-    model.fit(
-        batches(examples, settings, seed),
-        epochs=settings.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        callbacks=[*hard, best, report],
-    )
+    with kept_memory():
+        model.fit(
+            batches(examples, settings, seed),
+            epochs=settings.epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=[*hard, best, report],
+        )
     return best.score
 
 

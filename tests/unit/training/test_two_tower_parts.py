@@ -65,43 +65,68 @@ def test_an_age_has_one_code_in_histories_of_any_width(short: int, long: int) ->
     assert age_codes(long).max() < AGES
 
 
+NOTHING_ELSE: list[tuple[int, int]] = []
+
+
+def loss_of(logits: list[list[float]], positives: list[tuple[int, int]], spared: list[tuple[int, int]]) -> float:
+    split = [
+        tuple(tf.constant([pair[at] for pair in pairs], tf.int64) for at in (0, 1)) for pairs in (positives, spared)
+    ]
+    return float(softmax.softmax_loss(tf.constant(logits), *split))
+
+
 def test_the_loss_of_one_positive_is_minus_its_log_softmax() -> None:
-    logits = tf.constant([[1.0, 2.0, 0.5]])
-    rows, columns = tf.constant([0], tf.int64), tf.constant([1], tf.int64)
+    loss = loss_of([[1.0, 2.0, 0.5]], [(0, 1)], NOTHING_ELSE)
 
-    loss = softmax.softmax_loss(logits, softmax.without(logits, rows, columns), rows, columns)
-
-    assert float(loss) == pytest.approx(-np.log(np.exp(2.0) / np.exp([1.0, 2.0, 0.5]).sum()), abs=1e-5)
+    assert loss == pytest.approx(-np.log(np.exp(2.0) / np.exp([1.0, 2.0, 0.5]).sum()), abs=1e-5)
 
 
 def test_positives_of_one_request_do_not_compete() -> None:
-    logits = tf.constant([[1.0, 2.0, 0.5]])
-    rows, columns = tf.constant([0, 0], tf.int64), tf.constant([0, 1], tf.int64)
-
-    loss = softmax.softmax_loss(logits, softmax.without(logits, rows, columns), rows, columns)
+    loss = loss_of([[1.0, 2.0, 0.5]], [(0, 0), (0, 1)], NOTHING_ELSE)
 
     each = [-np.log(np.exp(own) / (np.exp(own) + np.exp(0.5))) for own in (1.0, 2.0)]
-    assert float(loss) == pytest.approx(np.mean(each), abs=1e-5)
+    assert loss == pytest.approx(np.mean(each), abs=1e-5)
 
 
 def test_a_basket_counts_as_much_as_a_single_item() -> None:
-    logits = tf.constant([[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]])
-    rows, columns = tf.constant([0, 0, 1], tf.int64), tf.constant([0, 1, 2], tf.int64)
-    negatives = softmax.without(logits, rows, columns)
+    logits = [[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]]
 
-    both = softmax.softmax_loss(logits, negatives, rows, columns)
-    basket = softmax.softmax_loss(logits[:1], negatives[:1], rows[:2], columns[:2])
-    single = softmax.softmax_loss(logits[1:], negatives[1:], rows[2:] - 1, columns[2:])
+    both = loss_of(logits, [(0, 0), (0, 1), (1, 2)], NOTHING_ELSE)
 
-    assert float(both) == pytest.approx((float(basket) + float(single)) / 2, abs=1e-5)
+    basket = loss_of(logits[:1], [(0, 0), (0, 1)], NOTHING_ELSE)
+    single = loss_of(logits[1:], [(0, 2)], NOTHING_ELSE)
+    assert both == pytest.approx((basket + single) / 2, abs=1e-5)
 
 
-def test_what_is_no_candidate_is_passed_over() -> None:
-    logits = tf.zeros((1, 2))
+def test_what_is_spared_does_not_compete_and_what_is_no_candidate_is_passed_over() -> None:
+    loss = loss_of([[1.0, 2.0, 0.5]], [(0, 1)], [(0, 0), (0, softmax.NOT_THERE)])
 
-    kept = softmax.without(logits, tf.constant([0, 0], tf.int64), tf.constant([softmax.NOT_THERE, 1], tf.int64))
+    assert loss == pytest.approx(-np.log(np.exp(2.0) / np.exp([2.0, 0.5]).sum()), abs=1e-5)
 
-    assert kept.numpy().tolist() == [[0.0, np.float32(softmax.REMOVED)]]
+
+def test_a_request_that_everything_is_spared_for_costs_nothing() -> None:
+    assert loss_of([[1.0, 2.0]], [(0, 0)], [(0, 1)]) == 0.0
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 30.0))
+def test_the_gradient_of_the_loss_is_that_of_its_formula(seed: int, spread: float) -> None:
+    """Beside a gradient that TensorFlow derives from the formula, in double precision."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(scale=spread, size=(4, 6))
+    kind = rng.integers(0, 3, size=(4, 6))  # a negative, a positive, spared
+    kind[:, :2] = 1, 0
+    chosen = [tuple(tf.constant(part) for part in np.nonzero(kind == number)) for number in (1, 2)]
+    logits = tf.Variable(values, dtype=tf.float32)
+    exact = tf.Variable(values, dtype=tf.float64)
+
+    with tf.GradientTape(persistent=True) as tape:
+        found = softmax.softmax_loss(logits, *chosen)
+        negatives = tf.where(kind == 0, exact, -np.inf)
+        each = tf.nn.softplus(tf.reduce_logsumexp(negatives, axis=1, keepdims=True) - exact)
+        known = tf.reduce_mean(tf.reduce_sum(tf.where(kind == 1, each, 0.0), axis=1) / (kind == 1).sum(axis=1))
+
+    assert float(found) == pytest.approx(float(known), rel=1e-5, abs=1e-6)
+    np.testing.assert_allclose(tape.gradient(found, logits), tape.gradient(known, exact), atol=2e-6)
 
 
 def test_a_frequent_candidate_loses_the_log_of_its_probability() -> None:
