@@ -5,7 +5,7 @@ import os
 
 import typer
 
-from bench.rows import Row, table_of, write_rows
+from bench.rows import Row, line_of, table_of, write_rows
 from feature_repo.core.console import console, run
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace
@@ -26,8 +26,13 @@ def bench() -> None:
             raise MissingArtifact(f"BENCH takes {', '.join(BUILT)}; got {name!r}")
     workspace = Workspace.from_env()
     workspace.root.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = [row for name in chosen for row in importlib.import_module(f"bench.{name}").rows(workspace)]
-    write_rows(rows, workspace.root / "bench.json")
+    rows: list[Row] = []
+    for name in chosen:
+        for row in importlib.import_module(f"bench.{name}").rows(workspace):
+            rows.append(row)
+            # A run of an hour that is stopped leaves what it has measured.
+            write_rows(rows, workspace.root / "bench.json")
+            console.print(line_of(row), markup=False, highlight=False)
     console.print(table_of(rows))
 
 

@@ -19,9 +19,7 @@ def parts() -> Iterator[str]:
             yield module.name
 
 
-def rows(workspace: Workspace) -> list[Row]:
-    found: list[Row] = []
+def rows(workspace: Workspace) -> Iterator[Row]:
     for name in parts():
         with console.status(f"measuring {name.removeprefix(PREFIX)}"):
-            found += importlib.import_module(f"bench.{name}").rows(workspace)
-    return found
+            yield from importlib.import_module(f"bench.{name}").rows(workspace)

@@ -4,14 +4,13 @@ SPLIT=validation (default) scores a cut of the training part, SPLIT=test the tes
 Three seeds; intervals are 95 %, users resampled, seeds averaged, differences paired.
 """
 
-import importlib
-import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from rich.status import Status
 
+from bench import quality_time
 from bench.quality_data import split_of
 from bench.quality_protocols import PROTOCOLS, SEEDS, Protocol
 from bench.quality_rows import Contest, rows_of
@@ -22,17 +21,14 @@ from feature_repo.core.console import console
 from feature_repo.core.errors import DatasetError, MissingArtifact
 from feature_repo.core.workspace import Workspace
 
-WITH_TIME = "bench.quality_time"
 
-
-def rows(workspace: Workspace) -> list[Row]:
+def rows(workspace: Workspace) -> Iterator[Row]:
     """All protocols, those with time as well."""
     split = split_of(os.environ)
     console.print(f"quality on {split}" + (": the test part is scored" if split == "test" else ""))
-    found = [row for protocol in PROTOCOLS.values() for row in _rows(protocol, split, workspace)]
-    if importlib.util.find_spec(WITH_TIME):
-        found += importlib.import_module(WITH_TIME).rows(workspace)
-    return found
+    for protocol in PROTOCOLS.values():
+        yield from _rows(protocol, split, workspace)
+    yield from quality_time.rows(workspace)
 
 
 def _rows(protocol: Protocol, split: str, workspace: Workspace) -> list[Row]:

@@ -55,6 +55,14 @@ def table_of(rows: Iterable[Row]) -> Table:
     return table
 
 
+def line_of(row: Row) -> str:
+    """A row in words, for when it is measured: the figure, what it stands beside, and whether its bound holds."""
+    beside = f" beside {_number(row.yardstick_value, row.unit)}" if row.yardstick_value is not None else ""
+    bound = f" ({row.bound}: {'yes' if row.holds else 'NO'})" if row.bound else ""
+    figure = row.yardstick if row.value is None else _number(row.value, row.unit)
+    return f"{row.bench}: {row.name}: {figure}{beside}{bound}"
+
+
 def write_rows(rows: Iterable[Row], path: Path) -> None:
     records: list[dict[str, Any]] = [{**asdict(row), "ratio": row.ratio} for row in rows]
     write_json(path, records)

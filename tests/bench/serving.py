@@ -1,6 +1,7 @@
 """Serving beside what it is built on: over HTTP, against the graph as it is usually built, at its start, and alone."""
 
 import subprocess
+from collections.abc import Iterator
 
 from bench import serving_graph, serving_http, serving_naive, serving_ready
 from bench.rows import Row, not_measured
@@ -11,21 +12,21 @@ from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace
 
 
-def rows(workspace: Workspace) -> list[Row]:
+def rows(workspace: Workspace) -> Iterator[Row]:
     """One row for each bound, those of the graph in process last."""
     cores = two_cores()
     if cores is None:
-        return [not_measured("serving", "HTTP", "servers and load need a core each; this process may use one")]
+        yield not_measured("serving", "HTTP", "servers and load need a core each; this process may use one")
+        return
     try:
         served = served_world(workspace, ITEMS)
     except subprocess.CalledProcessError as error:
-        return [not_measured("serving", "a world to serve", last_line(error.stderr))]
-    return [
-        *over_http(served, cores, serving_http.Plan(), ITEMS),
-        *serving_naive.rows(served),
-        *serving_ready.rows(served),
-        *serving_graph.rows(workspace),
-    ]
+        yield not_measured("serving", "a world to serve", last_line(error.stderr))
+        return
+    yield from over_http(served, cores, serving_http.Plan(), ITEMS)
+    yield from serving_naive.rows(served)
+    yield from serving_ready.rows(served)
+    yield from serving_graph.rows(workspace)
 
 
 def over_http(served: Served, cores: Cores, plan: serving_http.Plan, items: int) -> list[Row]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from bench.contender import Measured, run_contender
 from bench.pit_join import LARGE, SMALL, compared
-from bench.rows import at_most, not_measured, within, write_rows
+from bench.rows import at_most, line_of, not_measured, within, write_rows
 
 
 @pytest.mark.parametrize(("value", "holds"), [(2.0, True), (2.5, True), (2.51, False)])
@@ -29,6 +29,13 @@ def test_what_was_not_measured_never_holds() -> None:
     row = not_measured("pit_join", "ours", "no data")
 
     assert (row.holds, row.value, row.ratio, row.yardstick) == (False, None, None, "no data")
+
+
+def test_a_row_in_words_says_what_it_stands_beside_and_whether_it_holds() -> None:
+    slow = at_most("pit_join", "ours", 3.0, unit="s", yardstick=("bare", 1.0), ratio=2.5)
+
+    assert line_of(slow) == "pit_join: ours: 3 s beside 1 s (ratio <= 2.5: NO)"
+    assert line_of(not_measured("pit_join", "ours", "no data")) == "pit_join: ours: no data"
 
 
 def test_a_contender_that_failed_or_lost_rows_is_a_row_that_says_so() -> None:
