@@ -13,6 +13,8 @@ from training.retrieval.port import Queries
 
 Array = np.ndarray[Any, Any]
 
+LEAST_WEIGHT = 1 / 128  # of a meeting beside the newest; older ones cost as much to add and say next to nothing
+
 
 def queries_of(
     user_ids: Array,
@@ -28,7 +30,7 @@ def queries_of(
 ) -> Queries:
     """q queries from raw user columns; `known` [m] is the row in the vocabulary of each of the table's items.
 
-    What was met counts half as much for every `half_life` items that were met after it.
+    What was met counts half as much for every `half_life` items that were met after it, down to LEAST_WEIGHT.
     """
     items = users["history_items"]
     rows = np.fromiter(map(table.rows.get, items.ravel().tolist(), repeat(-1)), np.int64, items.size)
@@ -52,7 +54,7 @@ def queries_of(
 
 def _bag(history: Array, known: Array, vocabulary: int, half_life: float) -> sparse.csr_array:
     weights = 0.5 ** (np.arange(history.shape[1])[::-1] / half_life)
-    query, place = np.nonzero((history >= 0) & (known[history] >= 0))
+    query, place = np.nonzero((history >= 0) & (known[history] >= 0) & (weights >= LEAST_WEIGHT))
     columns = known[history[query, place]]
     # The newest meeting counts where an item was met more than once: the first from the end.
     cells, from_end = np.unique((query * vocabulary + columns)[::-1], return_index=True)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from feature_repo.features.columns import Columns
 from feature_repo.store.item_table import item_table
 from training.retrieval.port import Queries
-from training.retrieval.queries import queries_of
+from training.retrieval.queries import LEAST_WEIGHT, queries_of
 
 TABLE = item_table(pa.table({"item_id": ["new", "a", "b", "c"]}), datetime(2026, 1, 1, tzinfo=UTC))
 KNOWN = np.array([-1, 0, 1, 2])  # "new" came after the retrievers were fitted
@@ -48,6 +48,13 @@ def test_an_item_met_twice_counts_by_its_newest_time() -> None:
     found = asked(["a", "b", "a"])
 
     np.testing.assert_allclose(found.met.toarray(), [[1.0, 0.5, 0]])
+
+
+def test_what_counts_less_than_the_least_weight_is_left_out() -> None:
+    found = asked(["c", *["a"] * 7, "b"], ["c", *["a"] * 6, "b", None])
+
+    np.testing.assert_allclose(found.met.toarray(), [[0.5, 1.0, 0.0], [0.5, 1.0, LEAST_WEIGHT]])
+    assert found.history[0].tolist() == [3, *[1] * 7, 2]
 
 
 def test_items_that_retrievers_or_the_table_do_not_know_are_passed_over() -> None:
