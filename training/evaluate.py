@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from feast import FeatureStore
 
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace, read_json, write_json
 from feature_repo.dataset.prepare import active_dataset
 from feature_repo.dataset.split import Split, load_split, to_microseconds
+from feature_repo.store.item_table import ItemTable
 from feature_repo.store.open import open_store
 from training import registry
 from training.bundle import Bundle, load_bundle
@@ -20,7 +20,7 @@ from training.evaluation.compare import difference
 from training.evaluation.evaluated import DECIDES, Measured, Setting, evaluation, measure, named
 from training.evaluation.held_out_ratings import held_out_rating_errors
 from training.evaluation.page_content import Evaluation, Importances, ModelRow, Report
-from training.evaluation.protocols import REPLAY, Protocol, asked_of, protocols
+from training.evaluation.protocols import REPLAY, asked_of, protocols
 from training.evaluation.rating import RatingErrors
 from training.evaluation.replayed import TWO_STAGE, Replayed, replay
 from training.evaluation.segment_lift import segment_lift
@@ -65,13 +65,15 @@ def evaluate(
         if number
     ]
     asked = moments(workspace, split.challenger_end, split.test_end)
-    world, item_ids, settings = _settings(workspace, store, asked, split)
+    timeline = open_timeline(store, workspace, start=split.challenger_end, end=split.test_end)
+    item_ids = timeline.table.item_ids
+    world, settings = _settings(workspace, timeline.table, asked, split)
     found: dict[str, dict[str, Measured]] = {}
     for setting in settings:
         of_version = found.setdefault(setting.protocol.name, {})
         for version in versions:
             on_stage(f"{setting.protocol.name} of version {version.number}", len(setting.protocol.asked))
-            replayed = _replay(store, workspace, version.bundle, setting.protocol, split, on_request)
+            replayed = replay(store, version.bundle, timeline.again(), setting.protocol.asked, on_request)
             of_version[version.number] = measure(replayed, setting, primitive=POPULAR)
             if setting.protocol.name == REPLAY:
                 _write_current(workspace, version, replayed, setting.protocol.asked, item_ids)
@@ -87,10 +89,7 @@ def evaluate(
     return report
 
 
-def _settings(
-    workspace: Workspace, store: FeatureStore, asked: list[Moment], split: Split
-) -> tuple[World, "np.ndarray[Any, Any]", list[Setting]]:
-    table = open_timeline(store, workspace, start=split.challenger_end, end=split.test_end).table
+def _settings(workspace: Workspace, table: ItemTable, asked: list[Moment], split: Split) -> tuple[World, list[Setting]]:
     world = load_world(workspace, table, start=split.challenger_end, end=split.test_end)
     items = world.known_items(item_vectors(active_dataset(workspace), table))
     settings = [
@@ -103,7 +102,7 @@ def _settings(
         )
         for protocol in protocols(asked, to_microseconds(split.challenger_end))
     ]
-    return world, table.item_ids, settings
+    return world, settings
 
 
 def _section(setting: Setting, versions: list[Version], found: dict[str, Measured]) -> Evaluation:
@@ -185,7 +184,8 @@ def _write_page(
     data = read_json(workspace.reports / "data.json", made_by="make data")
     facts = {name: str(data[name]) for name in ("dataset", "events", "users", "items", "fingerprint")}
     notes = [
-        f"Rating baseline ({name}): RMSE {errors.rmse.value:.3f} [{errors.rmse.low:.3f}, {errors.rmse.high:.3f}], "
+        f"How well simple models guess the value of an event, as a yardstick ({name}): "
+        f"RMSE {errors.rmse.value:.3f} [{errors.rmse.low:.3f}, {errors.rmse.high:.3f}], "
         f"MAE {errors.mae.value:.3f} [{errors.mae.low:.3f}, {errors.mae.high:.3f}]."
         for name, errors in ratings.items()
     ]
@@ -235,18 +235,6 @@ def pair(workspace: Workspace) -> tuple[str, str | None]:
 
 def _fingerprint(workspace: Workspace) -> str:
     return str(read_json(workspace.reports / "data.json", made_by="make data")["fingerprint"])
-
-
-def _replay(
-    store: FeatureStore,
-    workspace: Workspace,
-    bundle: Bundle,
-    protocol: Protocol,
-    split: Split,
-    on_request: Callable[[], None],
-) -> Replayed:
-    timeline = open_timeline(store, workspace, start=split.challenger_end, end=split.test_end)
-    return replay(store, bundle, timeline, protocol.asked, on_request)
 
 
 def _write_current(

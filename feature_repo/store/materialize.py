@@ -43,8 +43,14 @@ def materialize(workspace: Workspace, *, until: datetime) -> int | None:
 
 
 def items_at(store: FeatureStore, workspace: Workspace, moment_us: int) -> pa.Table:
-    """All items that are known at `moment_us`: those with an event or with attributes by then, sorted by id."""
-    known = set()
+    """All items that are known at `moment_us`, sorted by id, with their features."""
+    ids = np.array(known_items(workspace, moment_us), dtype=object)
+    return features_at(store, "item_id", ids, np.full(len(ids), moment_us, np.int64)).drop(["event_timestamp"])
+
+
+def known_items(workspace: Workspace, moment_us: int) -> list[str]:
+    """The items with an event or with attributes by then, sorted."""
+    known: set[str] = set()
     for view in ("item_popularity", "item_metadata"):
         path = workspace.tables / f"{view}.parquet"
         if path.exists():
@@ -53,8 +59,7 @@ def items_at(store: FeatureStore, workspace: Workspace, moment_us: int) -> pa.Ta
             # A row that was recorded later than it holds from is known from then on.
             stamps = pc.max_element_wise(*(table[c].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for c in dates))
             known.update(table.filter(pc.less_equal(stamps, moment_us))["item_id"].to_pylist())
-    ids = np.array(sorted(known), dtype=object)
-    return features_at(store, "item_id", ids, np.full(len(ids), moment_us, np.int64)).drop(["event_timestamp"])
+    return sorted(known)
 
 
 def _made_from(workspace: Workspace) -> str:

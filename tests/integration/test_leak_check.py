@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import ibis
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from serving_world import write_bundle
 
 from feature_repo.core.console import run
 from feature_repo.core.errors import LeakFound
@@ -27,8 +29,13 @@ from feature_repo.store.open import open_store, quiet_feast
 from feature_repo.transforms import activity, build, sequences
 from training import registry
 from training.__main__ import app
+from training.bundle import load_bundle
+from training.encoder import AttributeEncoder, Scale
 from training.leaks.check import LeakCheck, check_leaks
-from training.replay import Moment, moments
+from training.ranker_features import feature_names
+from training.ranking.candidates import ranker_rows
+from training.recommender import build_recommender
+from training.replay import Moment, moments, open_timeline
 
 pytestmark = [
     pytest.mark.integration,
@@ -231,3 +238,24 @@ def test_an_online_store_of_a_past_moment_holds_no_later_correction(workspace: W
 
         assert open_online_reader(workspace).user_row("u1")["city"] == city
         assert attributes(open_item_table(workspace), "i0")["maker"] == {"Rome": "m0", "Oslo": "new"}[city]
+
+
+def test_the_ranker_learns_from_attributes_as_they_were_known_at_each_request(clean: Workspace, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle")
+    store, drafted = open_store(clean), load_bundle(tmp_path / "bundle")
+    priced = AttributeEncoder(categorical={}, multi={}, numeric={"price": Scale(0.0, 1.0)})
+    bundle = replace(drafted, encoder=replace(drafted.encoder, items=priced))
+    start, end = (datetime.fromtimestamp(CORRECTED + HOUR * hours, UTC) for hours in (-40, 40))
+    timeline = open_timeline(store, clean, start=start, end=end)
+    still = open_timeline(store, clean, start=start - timedelta(hours=40), end=start)
+    recommender = build_recommender(bundle, timeline.table)
+
+    rows = ranker_rows(store, recommender, timeline, moments(clean, start, end), lambda: None, event_types=("view",))
+
+    column = feature_names(bundle.encoder, bundle.manifest.retrievers).index("item:price")
+    numbers = np.array([int(item[1:]) for item in rows.item_ids])
+    asked_us = np.array([moment.moment_us for moment in rows.asked])[rows.request]
+    corrected = (numbers < 6) & (asked_us >= CORRECTED * 1_000_000)
+    assert 0 < corrected.sum() < (numbers < 6).sum()
+    np.testing.assert_array_equal(rows.matrix[:, column], np.where(corrected, 99, numbers))
+    assert (timeline.attributes_move, still.attributes_move) == (True, False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.evaluation.classification import click_quality
 from training.evaluation.page_content import Estimate, Evaluation, ModelRow
-from training.evaluation.protocols import SENTENCES, Protocol
+from training.evaluation.protocols import SENTENCES, TITLES, Protocol
 from training.evaluation.replayed import TWO_STAGE, Replayed
 from training.evaluation.summary import (
     Asked,
@@ -94,7 +94,7 @@ def evaluation(
     slates = {name: values for one in found for name, values in one.slates.items()}
     decisive = {name: one.of(name) for one in found for name in one.slates}
     return Evaluation(
-        name=setting.protocol.name,
+        name=TITLES[setting.protocol.name],
         protocol=[SENTENCES[setting.protocol.name]],
         requests=len(setting.asked.user),
         users=int(setting.asked.user.max()) + 1,

@@ -16,6 +16,10 @@ from training.evaluation.headline import headline
 from training.evaluation.page_content import Evaluation, Report
 
 TEMPLATE = "page.html"
+SEGMENTS_ARE = {
+    "users": "New: nothing is known of the user yet. Heavy: more events than four in five users.",
+    "items": "New: the item came up in the last days before the window, or in it.",
+}
 TRADED = ("coverage", "novelty", "diversity", "serendipity")
 
 
@@ -32,6 +36,8 @@ def render(report: Report) -> str:
         charts=[(chart, Markup(plots.lines(chart))) for chart in report.charts],
         terms={stem_of(name): term(stem_of(name)) for name in metrics},
         term=term,
+        deciding=list(dict.fromkeys(term(evaluation.metric) for evaluation in report.evaluations)),
+        segments_are=SEGMENTS_ARE,
     )
 
 

@@ -18,6 +18,7 @@ from training.replay import Moment
 Array = np.ndarray[Any, Any]
 
 REPLAY, SPLIT = "replay", "split"
+TITLES = {REPLAY: "Request by request (replay)", SPLIT: "All at once (split)"}
 SENTENCES = {
     REPLAY: "Every moment of the held-out window asks for a slate, and only then its events become state.",
     SPLIT: "Every user of the held-out window asks once, at its start; all that they meet in the window is relevant.",

@@ -9,19 +9,18 @@ from feast import FeatureStore
 
 from feature_repo.core.errors import DatasetError
 from training.bundle import Bundle
-from training.ranker_features import CandidateRows, feature_matrix, join_candidates, join_requests
-from training.recommender import POPULAR, Recommender, Retrieved, Scored, build_recommender
-from training.replay import ItemTimeline, Moment, user_tables
+from training.ranker_features import feature_matrix
+from training.recommender import POPULAR, Recommender, Scored, build_recommender
+from training.replay import ItemTimeline, Moment
 from training.retrieval.answers import answer_of
 from training.retrieval.fusion import lists_of
 from training.retrieval.popular_within import BY_SEGMENT
 from training.retrieval.port import Retriever
-from training.slate import Request
+from training.turns import Found, in_turn, joined
 
 Array = np.ndarray[Any, Any]
 
 K = 10
-REQUESTS_AT_ONCE = 128  # ranked together: bounds the memory of their features
 TWO_STAGE = "two-stage"
 
 
@@ -59,20 +58,18 @@ def replay(
     models = (*bundle.manifest.retrievers, *(retriever.name for retriever in beside), TWO_STAGE)
     slates = {model: np.full((len(asked), K), -1, np.int64) for model in models}
     ranked: list[tuple[Array, Array, Array]] = []
-    shown, features, places, first = [], [], 0, 0
-    for users in user_tables(store, asked, REQUESTS_AT_ONCE):
-        part = asked[first : first + len(users)]
-        found = []
-        for number, (moment, one) in enumerate(zip(part, recommender.ask(_requests(part), users), strict=True), first):
-            recommender.items_changed(timeline.advance(moment.moment_us))
+    shown, features, places = [], [], 0
+    for turns in in_turn(store, [recommender], timeline, asked, k=K):
+        found: list[Found] = []
+        for number, (one,) in turns:
             scored = recommender.score(one)
             for model, rows in _alone(recommender, scored, beside).items():
                 slates[model][number, : len(rows)] = rows
             retrieved = recommender.candidates(scored)
             # Features are taken now: the next request finds the items in another state.
-            found.append((retrieved, recommender.candidate_rows(retrieved, request=number - first)))
+            found.append((retrieved, recommender.candidate_rows(retrieved, request=len(found))))
             on_request()
-        for number, (rows, matrix, scores) in enumerate(_ranked(recommender, found), first):
+        for number, (rows, matrix, scores) in enumerate(_ranked(recommender, found), len(ranked)):
             order = np.argsort(-scores, kind="stable")[:K]
             slates[TWO_STAGE][number, : len(order)] = rows[order]
             wanted = [timeline.table.rows.get(item, -1) for item in asked[number].items]
@@ -80,23 +77,15 @@ def replay(
             shown.append(places + order)
             features.append(matrix[order])
             places += len(rows)
-        first += len(part)
     if not places:
         raise DatasetError(f"a replay needs a request that can be answered; none of {len(asked)} got a slate")
     numbers, scores, clicks = (np.concatenate(column) for column in zip(*ranked, strict=True))
     return Replayed(slates, numbers, scores, clicks, np.concatenate(shown), np.concatenate(features))
 
 
-def _requests(part: Sequence[Moment]) -> list[Request]:
-    return [Request(moment.user_id, moment.time, k=K, context=moment.context) for moment in part]
-
-
-def _ranked(
-    recommender: Recommender, found: Sequence[tuple[Retrieved, CandidateRows]]
-) -> Iterator[tuple[Array, Array, Array]]:
+def _ranked(recommender: Recommender, found: Sequence[Found]) -> Iterator[tuple[Array, Array, Array]]:
     """Rows [c], features [c, f] and ranker scores [c] of the candidates of each request, all ranked at once."""
-    requests = join_requests([retrieved.request for retrieved, _ in found])
-    matrix = feature_matrix(recommender.bundle.encoder, requests, join_candidates([rows for _, rows in found]))
+    matrix = feature_matrix(recommender.bundle.encoder, *joined(found))
     scores = recommender.rank_scores(matrix) if len(matrix) else np.zeros(0, np.float32)
     ends = np.cumsum([len(retrieved.rows) for retrieved, _ in found])
     parts = (np.split(values, ends[:-1]) for values in (matrix, scores))

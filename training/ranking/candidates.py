@@ -8,20 +8,18 @@ from typing import Any
 import numpy as np
 from feast import FeatureStore
 
-from feature_repo.features.columns import Columns, as_columns, take
+from feature_repo.features.columns import as_columns
 from feature_repo.store.historical import features_at
-from training.bundle import Bundle
+from feature_repo.store.open import stored_features
+from training.asked import Asked
 from training.encoder import Encoder
-from training.ranker_features import CandidateRows, Requests, attribute_matrix, feature_matrix
+from training.ranker_features import CandidateRows, attribute_matrix, feature_matrix
 from training.ranking.relevance import answers
 from training.recommender import Recommender
-from training.replay import ItemTimeline, Moment, user_rows
-from training.retrieval.examples import SEEN
-from training.slate import Candidates, Request
+from training.replay import ATTRIBUTES, ItemTimeline, Moment
+from training.turns import Found, in_turn, joined
 
 Array = np.ndarray[Any, Any]
-
-REQUESTS_AT_ONCE = 300  # bounds the memory of the padded buckets
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,6 @@ class RankerRows:
 
 def ranker_rows(
     store: FeatureStore,
-    bundle: Bundle,
     recommender: Recommender,
     timeline: ItemTimeline,
     asked: list[Moment],
@@ -81,58 +78,48 @@ def ranker_rows(
     event_types: tuple[str, ...],
     teacher: Recommender | None = None,
 ) -> RankerRows:
-    """Retrieve candidates moment by moment, then join their features at those moments from the offline store."""
-    parts, retrieval, taught = [], [], []
-    for number, (moment, user) in enumerate(zip(asked, user_rows(store, asked), strict=True)):
-        changed = timeline.advance(moment.moment_us)
-        recommender.items_changed(changed)
-        request = Request(moment.user_id, moment.time, context=moment.context)
-        found = recommender.retrieve(request, user)
-        ids = timeline.table.item_ids[found.rows]
-        parts.append((np.full(len(ids), number), ids))
-        retrieval.append(found.retrieval)
-        if teacher:
-            teacher.items_changed(changed)
-            taught.append(_taught(teacher.recommend(request, user).candidates, ids))
-        on_request()
+    """Retrieve candidates moment by moment, with the features that they have at those moments."""
+    parts, matrices, taught = [], [], []
+    encoder, recommenders = recommender.bundle.encoder, (recommender, teacher) if teacher else (recommender,)
+    for turns in in_turn(store, recommenders, timeline, asked, k=1):
+        found: list[Found] = []
+        for number, (one, *same) in turns:
+            retrieved = recommender.candidates(recommender.score(one))
+            # Features are taken now: the next request finds the items in another state.
+            found.append((retrieved, recommender.candidate_rows(retrieved, request=len(found))))
+            ids = timeline.table.item_ids[retrieved.rows]
+            parts.append((np.full(len(ids), number), ids))
+            if teacher:
+                taught.append(_taught(teacher, same[0], ids))
+            on_request()
+        requests, rows = joined(found)
+        if timeline.attributes_move:
+            rows = _with_attributes(store, encoder, rows, requests.moments_us)
+        matrices.append(feature_matrix(encoder, requests, rows))
     numbers, item_ids = (np.concatenate(column) for column in zip(*parts, strict=True))
-    columns = {name: np.concatenate([found[name] for found in retrieval]) for name in retrieval[0]}
-    matrix = _matrix(store, bundle.encoder, asked, numbers, item_ids, columns)
     events = [(n, item, kind) for n, m in enumerate(asked) for item, kind in zip(m.items, m.event_types, strict=True)]
     answered = answers(numbers, item_ids, events, event_types)
     champion = np.concatenate(taught) if teacher else None
-    return RankerRows(matrix, answered, event_types, numbers, item_ids, asked, champion)
+    return RankerRows(np.concatenate(matrices), answered, event_types, numbers, item_ids, asked, champion)
 
 
-def _taught(champion: Candidates, item_ids: Array) -> Array:
+def _taught(champion: Recommender, asked: Asked, item_ids: Array) -> Array:
     """The champion's scores of `item_ids` [c]; what is no candidate of its own is below all of those."""
-    known = dict(zip(champion.item_ids.tolist(), champion.scores.tolist(), strict=True))
+    retrieved = champion.candidates(champion.score(asked))
+    matrix = champion.features(retrieved)
+    scores = champion.rank_scores(matrix).tolist() if len(matrix) else []
+    known = dict(zip(champion.items.item_ids[retrieved.rows].tolist(), scores, strict=True))
     lowest = min(known.values(), default=0.0) - 1.0
     return np.array([known.get(item, lowest) for item in item_ids], np.float32)
 
 
-def _matrix(
-    store: FeatureStore,
-    encoder: Encoder,
-    asked: list[Moment],
-    request: Array,
-    item_ids: Array,
-    retrieval: Columns,
-) -> Array:
-    parts = []
-    for first in range(0, len(asked), REQUESTS_AT_ONCE):
-        chunk = asked[first : first + REQUESTS_AT_ONCE]
-        rows = np.flatnonzero((request >= first) & (request < first + len(chunk)))
-        moments_us = np.array([m.moment_us for m in chunk], np.int64)
-        users = _columns_at(store, "user_id", np.array([m.user_id for m in chunk], object), moments_us)
-        of_row = request[rows] - first
-        items = _columns_at(store, "item_id", item_ids[rows], moments_us[of_row])
-        attributes = attribute_matrix(encoder.items, items, len(rows))
-        candidates = CandidateRows(of_row, item_ids[rows], items, attributes, take(retrieval, rows))
-        parts.append(feature_matrix(encoder, Requests(users, moments_us, [m.context for m in chunk]), candidates))
-    return np.concatenate(parts)
-
-
-def _columns_at(store: FeatureStore, key: str, keys: Array, moments_us: Array) -> Columns:
-    table = features_at(store, key, keys, moments_us, services=["ranking"], leave_out=SEEN)
-    return as_columns(table, [name for name in table.column_names if name not in (key, "event_timestamp")])
+def _with_attributes(store: FeatureStore, encoder: Encoder, rows: CandidateRows, moments_us: Array) -> CandidateRows:
+    """Candidates with the attributes that the store has for their requests' moments [r]: a timeline keeps the first."""
+    others = frozenset(stored_features(store, "item_id")) - {ATTRIBUTES}
+    table = features_at(store, "item_id", rows.item_ids, moments_us[rows.request], leave_out=others)
+    columns = as_columns(table, [name for name in table.column_names if name not in ("item_id", "event_timestamp")])
+    return replace(
+        rows,
+        items={name: columns[name] for name in encoder.plan.tastes},
+        attributes=attribute_matrix(encoder.items, columns, len(rows.item_ids)),
+    )

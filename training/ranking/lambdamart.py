@@ -56,7 +56,7 @@ def train(
     data = as_matrix(kept, feature_names, settings)
     return boost(
         data,
-        _watched(validation, feature_names, settings, data),
+        _watched(validation, feature_names, settings),
         feature_names=feature_names,
         settings=settings,
         seed=seed,
@@ -113,13 +113,17 @@ def as_matrix(
 
 
 def _watched(
-    validation: QueryGroups | None, feature_names: Sequence[str], settings: RankerSettings, data: xgb.DMatrix
+    validation: QueryGroups | None, feature_names: Sequence[str], settings: RankerSettings
 ) -> xgb.DMatrix | None:
     if validation is None:
         return None
     kept, _ = for_validation(validation, feature_names, settings)
     # Validation requests without an order to find are no reason not to train.
-    return as_matrix(kept, feature_names, settings, data) if len(kept) else None
+    if len(kept) == 0:
+        return None
+    # Not in bins: after every tree XGBoost would look each value up in its bin, which costs a quarter of the training.
+    names = [plain(name) for name in feature_names]
+    return xgb.DMatrix(kept.matrix, kept.relevance, qid=kept.groups, feature_names=names)
 
 
 def _train_each(
