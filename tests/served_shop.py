@@ -3,7 +3,7 @@ from a row to the ranker's matrix and to the log, over an encoder that was fitte
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,12 @@ class ServedShop:
         change_matrix: Callable[[Array, tuple[str, ...]], Array] = lambda matrix, _: matrix,
         version: str = VERSION,
         name: str = "one",
+        arrived: datetime | None = None,
     ) -> None:
-        """Log requests 0, 1, ... of users in turn, each at its moment; `change_...` is what breaks on the way."""
+        """Log requests 0, 1, ... of users in turn, each at its moment; `change_...` is what breaks on the way.
+
+        They arrive at their moments, or all at `arrived`.
+        """
         rng = np.random.default_rng(5)
         items, reader = open_item_table(self.workspace), open_online_reader(self.workspace)
         catalogue = TableCatalogue(items, self.encoder.item_ids, self.encoder.plan)
@@ -96,7 +100,8 @@ class ServedShop:
             )
             asked = Requests(row_as_columns(row, schema), np.array([to_microseconds(moment)]), [{"device": "phone"}])
             matrix = change_matrix(feature_matrix(self.encoder, asked, candidates), self.names)
-            rows.append(self._logged(f"{name}-{number}", user, moment, row, candidates.item_ids, matrix, version))
+            logged = self._logged(f"{name}-{number}", user, moment, row, candidates.item_ids, matrix, version)
+            rows.append(replace(logged, received_at=arrived or moment))
         pseudonyms = open_pseudonyms(self.workspace)
         table = to_table(rows, pseudonyms).replace_schema_metadata(metadata_of(pseudonyms))
         self.workspace.request_log.mkdir(exist_ok=True)

@@ -11,6 +11,8 @@ import numpy as np
 from feature_repo.core.errors import MissingArtifact
 from feature_repo.core.workspace import Workspace, write_json
 from feature_repo.dataset.request_log import read_request_log, request_log_files
+from feature_repo.dataset.split import from_microseconds
+from feature_repo.store.coverage import read_coverage
 from feature_repo.store.open import open_store, quiet_feast
 from monitoring.skew.measure import Measured, measure
 from monitoring.skew.page import PAGE, page_of
@@ -19,6 +21,7 @@ from monitoring.skew.report import report_of
 from monitoring.skew.retrieved import Retrieval, histories
 from monitoring.skew.served import READ, Opened, open_served, type_findings
 from monitoring.skew.settings import SkewPolicy
+from monitoring.skew.state import FOREVER
 from training.encoder import Encoder
 
 REPORT = "skew.json"
@@ -40,17 +43,27 @@ def judge_log(
 ) -> Mapping[str, Any]:
     """Judge what the version in the folder `bundle` served."""
     opened, left_out, measured, findings = None, NOTHING, None, type_findings(request_log_files(workspace))
+    covered_us = _covered_us(workspace)
     if not findings:
-        opened, left_out, measured = _measured(workspace, bundle, policy, version=version)
+        opened, left_out, measured = _measured(workspace, bundle, policy, version=version, covered_us=covered_us)
         findings = opened.findings
-    report = report_of(opened, measured, policy, left_out=left_out, findings=findings, version=version, now=now)
+    report = report_of(
+        opened,
+        measured,
+        policy,
+        left_out=left_out,
+        findings=findings,
+        version=version,
+        now=now,
+        covered=from_microseconds(covered_us) if covered_us < FOREVER else None,
+    )
     write_json(workspace.reports / REPORT, report)
     _write_whole(workspace.reports / PAGE, page_of(report))
     return report
 
 
 def _measured(
-    workspace: Workspace, bundle: Path, policy: SkewPolicy, *, version: str
+    workspace: Workspace, bundle: Path, policy: SkewPolicy, *, version: str, covered_us: int
 ) -> tuple[Opened, Mapping[str, int], Measured | None]:
     """The log of the version, who of it cannot be compared for the users' sake, and what the rest differs in."""
     from training.bundle import read_manifest
@@ -70,7 +83,16 @@ def _measured(
     users = histories(workspace, "user_id", user_ids.tolist())
     items = histories(workspace, "item_id", served.item_ids.tolist())
     retrieval = Retrieval(open_store(workspace), encoder, manifest.retrievers)
-    return opened, people.left_out, measure(served, user_ids, retrieval, names, policy, users=users, items=items)
+    measured = measure(served, user_ids, retrieval, names, policy, users=users, items=items, covered_us=covered_us)
+    return opened, people.left_out, measured
+
+
+def _covered_us(workspace: Workspace) -> int:
+    """Before when the stores say they hold every event; without end where nothing is on record, so that all is due."""
+    try:
+        return read_coverage(workspace).until_us
+    except MissingArtifact:
+        return FOREVER
 
 
 def _write_whole(path: Path, text: str) -> None:

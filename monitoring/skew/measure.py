@@ -4,6 +4,9 @@
 2. For requests with other values: the states that they were served with (used.py), and the same functions over those. A
    value that this explains is late; what is left is wrong.
 
+How far behind the stores were is judged against the request's moment where that is about now, as requests of users are.
+Who asks about another time, as a demo on a log of the past does, can expect no more than what the stores say they hold.
+
 A request that was served with states from after the moment that it asks about (somebody asks about the past) is no
 evidence of either: it is counted apart.
 """
@@ -25,17 +28,21 @@ from monitoring.skew.verdict import FeatureSkew, Share, share
 
 Array = np.ndarray[Any, Any]
 
+MICROSECONDS_AN_HOUR = MICROSECONDS_A_DAY // 24
+
 
 @dataclass(frozen=True)
 class Measured:
     """`requests` were compared, and `ahead` were not, since the stores had passed the moments that they ask about.
 
-    `behind` [requests] by side says how long the oldest change that a request's state lacks had existed, in seconds;
-    `ages` are median seconds from the newest event of the user rows to the request: as served, and as retrieved.
+    `elsewhere` of them ask about another time than that of their arrival. `behind` [requests] by side says for how many
+    seconds the oldest change that a request's state lacks had existed when the state should have held it; `ages` are
+    median seconds from the newest event of the user rows to the request: as served, and as retrieved.
     """
 
     requests: int
     ahead: int
+    elsewhere: int
     features: tuple[FeatureSkew, ...]
     behind: Mapping[str, Array]
     ages: tuple[float, float]
@@ -51,9 +58,15 @@ def measure(
     *,
     users: Mapping[str, History],
     items: Mapping[str, History],
+    covered_us: int,
 ) -> Measured:
-    """Compare `served`, asked for `user_ids` [r], whose matrix has the columns `names`; histories by user and item."""
+    """Compare `served`, asked for `user_ids` [r], whose matrix has the columns `names`; histories by user and item.
+
+    `covered_us` is the moment before which the stores say that they hold every event.
+    """
     now = served.moments_us
+    elsewhere = np.abs(served.received_us - now) > policy.about_now_hours * MICROSECONDS_AN_HOUR
+    due = np.where(elsewhere, np.minimum(now, covered_us), now)
     every = np.arange(len(served))
     then = retrieval.rows(user_ids, now)
     raw = sorted({name for row in (*then, *served.rows) for name in row})
@@ -77,8 +90,8 @@ def measure(
         wrong_cells[affected] &= compared.cells(affected, users_us[affected], items_us[affected])
     kept = np.flatnonzero((users_us <= now) & (items_us <= now))
     behind = {
-        USER: _behind([[users.get(user, UNKNOWN)] for user in user_ids.tolist()], users_us, now),
-        ITEM: _behind(_of_candidates(served, items), items_us, now),
+        USER: _behind([[users.get(user, UNKNOWN)] for user in user_ids.tolist()], users_us, due),
+        ITEM: _behind(_of_candidates(served, items), items_us, due),
     }
     behind = {side: seconds[kept] for side, seconds in behind.items()}
     behind |= {ROW: behind[USER], PAIR: np.maximum(behind[USER], behind[ITEM]), MOMENT: np.zeros(len(kept))}
@@ -90,7 +103,8 @@ def measure(
     )
     ages = _median_age(served.rows, now, kept), _median_age(then, now, kept)
     outside = tuple(name for name in names if name not in sides)
-    return Measured(len(kept), len(served) - len(kept), features, behind, ages, outside)
+    ahead, other = len(served) - len(kept), int(elsewhere[kept].sum())
+    return Measured(len(kept), ahead, other, features, behind, ages, outside)
 
 
 def _feature(
@@ -110,14 +124,14 @@ def _of_candidates(served: Served, items: Mapping[str, History]) -> list[list[Hi
     return found
 
 
-def _behind(histories: Sequence[Sequence[History]], states_us: Array, now: Array) -> Array:
-    """Seconds [r] from the oldest change that the state of `states_us` lacks to the request, 0 where it lacks none.
+def _behind(histories: Sequence[Sequence[History]], states_us: Array, due: Array) -> Array:
+    """Seconds [r] from the oldest change that the state of `states_us` lacks to the moment `due`, 0 where it has all.
 
     Counts of completed days change at midnight, so a state of an earlier day lacks that at least.
     """
-    found = np.zeros(len(now))
-    for place in np.flatnonzero(states_us < now).tolist():
-        state, moment = int(states_us[place]), int(now[place])
+    found = np.zeros(len(due))
+    for place in np.flatnonzero(states_us < due).tolist():
+        state, moment = int(states_us[place]), int(due[place])
         missed = [since for history in histories[place] if (since := history.missed_since(state, moment)) is not None]
         midnight = (state // MICROSECONDS_A_DAY + 1) * MICROSECONDS_A_DAY
         found[place] = max(0, moment - min([*missed, midnight])) / 1e6

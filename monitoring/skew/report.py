@@ -31,8 +31,12 @@ def report_of(
     findings: Sequence[str],
     version: str,
     now: datetime,
+    covered: datetime | None = None,
 ) -> dict[str, Any]:
-    """The report as JSON. `opened` is None where the log could not be read, `measured` where nothing was compared."""
+    """The report as JSON. `opened` is None where the log could not be read, `measured` where nothing was compared.
+
+    `covered` is the moment before which the stores say that they hold every event.
+    """
     reasons = {**(opened.left_out if opened else {}), **left_out, AHEAD: measured.ahead if measured else 0}
     reasons = {reason: count for reason, count in reasons.items() if count}
     unexpected = {reason: count for reason, count in reasons.items() if reason in (*UNEXPECTED, *left_out)}
@@ -43,13 +47,15 @@ def report_of(
         assessment = Assessment(Verdict.INCONCLUSIVE, (_nothing(opened, reasons, version),))
     return {
         "verdict": assessment.verdict.value,
-        "reasons": list(assessment.reasons),
+        "reasons": [*assessment.reasons, *_elsewhere(measured, covered)],
         "version": version,
         "made_at": now.isoformat(),
         "threshold": policy.threshold,
         "policy": policy.model_dump(),
         "logged": opened.logged if opened else None,
         "requests": requests,
+        "about_another_time": measured.elsewhere if measured else 0,
+        "stores_until": covered.isoformat() if covered else None,
         "left_out": reasons,
         "features": [_feature(feature) for feature in features],
         "lateness": _lateness(measured),
@@ -63,6 +69,15 @@ def _nothing(opened: Opened | None, reasons: Mapping[str, int], version: str) ->
         return "the request log is empty: serve the version, and come back"
     named = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     return f"none of {logged:,} logged requests can be compared for version {version}: {named}"
+
+
+def _elsewhere(measured: Measured | None, covered: datetime | None) -> list[str]:
+    if measured is None or covered is None or not measured.elsewhere:
+        return []
+    return [
+        f"{measured.elsewhere:,} requests ask about another time than that of their arrival: how far behind the stores "
+        f"were is judged by what they say they hold, all events before {covered:%Y-%m-%d %H:%M:%S}"
+    ]
 
 
 def _feature(feature: FeatureSkew) -> dict[str, Any]:

@@ -35,13 +35,14 @@ NO_ROW, OTHER_FEATURES = "without a user row", "with other features than the ver
 class Served:
     """r requests as they were served, oldest first.
 
-    request_ids and pseudonyms [r], moments_us [r] in UTC microseconds, raw user rows [r]; n candidates: `request` [n]
-    ascending, item_ids [n], the ranker's matrix [n, f].
+    request_ids and pseudonyms [r]; the moments that they ask about and those of their arrival [r] in UTC microseconds;
+    raw user rows [r]; n candidates: `request` [n] ascending, item_ids [n], the ranker's matrix [n, f].
     """
 
     request_ids: Array
     pseudonyms: Array
     moments_us: Array
+    received_us: Array
     rows: Sequence[Mapping[str, Any]]
     request: Array
     item_ids: Array
@@ -59,6 +60,7 @@ class Served:
             self.request_ids[places],
             self.pseudonyms[places],
             self.moments_us[places],
+            self.received_us[places],
             [self.rows[place] for place in places.tolist()],
             number[self.request[kept]],
             self.item_ids[kept],
@@ -159,6 +161,7 @@ def _served(table: pa.Table, width: int) -> Served:
         np.array(table["request_id"].to_pylist(), object),
         np.array(table["user_id"].to_pylist(), object),
         table["moment"].cast(pa.int64()).to_numpy(),
+        table["received_at"].cast(pa.int64()).to_numpy(),
         [_row(text) for text in table["user_features"].to_pylist()],
         np.repeat(np.arange(table.num_rows), counts),
         np.array(lists["candidates"].flatten().to_pylist(), object),

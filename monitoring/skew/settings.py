@@ -12,6 +12,7 @@ class SkewPolicy(BaseModel):
 
     threshold: float = Field(default=0.01, gt=0, lt=1)  # share of requests whose value may be wrong, for each feature
     late_days: float = Field(default=7.0, gt=0)  # days that the stores may be behind in 99 of 100 requests
+    about_now_hours: float = Field(default=24.0, gt=0)  # a request about a moment further off asks about another time
     minimum_requests: int = Field(default=300, ge=1)  # fewer can show no share below 1 %
     unknown_share: float = Field(default=0.05, ge=0, lt=1)  # of the requests, that may be left out unexpectedly
     requests: int = Field(default=2_000, ge=1)  # the newest ones, of which as many are compared

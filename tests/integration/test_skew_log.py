@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from served_shop import NOW, ServedShop, build_served_shop
 
+from feature_repo.store.coverage import COVERAGE, write_coverage
 from monitoring.skew.job import judge_log
 from monitoring.skew.settings import SkewPolicy
 
@@ -94,6 +95,28 @@ def test_a_stale_store_gives_late_values_and_no_wrong_ones(shop: ServedShop) -> 
     strict = judged(shop, FEW.model_copy(update={"late_days": 0.01}))
     assert strict["verdict"] == "FAIL"
     assert "more than 0.01 days behind" in strict["reasons"][0]
+
+
+def test_who_asks_about_another_time_can_expect_what_the_stores_say_they_hold(shop: ServedShop) -> None:
+    strict = FEW.model_copy(update={"late_days": 0.01})
+    shop.serve(30, at=late(shop), arrived=NOW)
+
+    as_stated = judged(shop, strict)
+    write_coverage(shop.workspace, until=shop.filled + 2 * HOURS_LATE)
+    try:
+        claimed = judged(shop, strict)
+        (shop.workspace.snapshots / COVERAGE).unlink()
+        unstated = judged(shop, strict)
+    finally:
+        write_coverage(shop.workspace, until=shop.filled)
+
+    assert as_stated["verdict"] == "PASS"
+    assert counts(as_stated, "late")["item_events"] > 20
+    assert "30 requests ask about another time than that of their arrival" in as_stated["reasons"][1]
+    assert as_stated["reasons"][1].endswith(f"all events before {shop.filled:%Y-%m-%d %H:%M:%S}")
+    # Stores that say they hold more than they do are behind, and so are those that say nothing.
+    assert [report["verdict"] for report in (claimed, unstated)] == ["FAIL", "FAIL"]
+    assert "more than 0.01 days behind" in claimed["reasons"][0]
 
 
 @pytest.mark.parametrize(
