@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 # Every part that an answer can go on without.
-DEGRADABLE = ("features", "retrieval", "ranker", "rerank", "seen", "blocked", "recommender")
+DEGRADABLE = ("features", "retrieval", "ranker", "rerank", "seen", "blocked", "interleaving", "recommender")
 STAGES = ("user", "retrieve", "filter", "features", "rank", "rerank")
 # What an answer stood on instead; beside them `<stage>_failed` and `<stage>_late` say why.
 RUNGS = ("last_known_row", "no_row", "popular", "retrieval_order", "ranked_order", "empty")

@@ -61,6 +61,8 @@ class LoggedRequest:
     feature_names: tuple[str, ...]
     rollout: str | None = None
     bucket: int | None = None  # of the user, as the caller sent it
+    interleaved: str | None = None  # the version whose slate is mixed in, and
+    teams: Sequence[int] | None = None  # of each place, who it is of: see REQUEST_LOG_SCHEMA
 
 
 class FeatureSink(Protocol):
@@ -177,6 +179,8 @@ def to_table(rows: Sequence[LoggedRequest], pseudonyms: Pseudonyms) -> pa.Table:
         "k",
         "slate",
         "propensities",
+        "interleaved",
+        "teams",
     )
     columns: dict[str, pa.Array] = {
         name: pa.array([getattr(row, name) for row in rows], REQUEST_LOG_SCHEMA.field(name).type) for name in names

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.http import PreferencesQuery, RecommendQuery, SimilarQuery
 from serving.inbox import Inbox
+from serving.interleaving import Mixed, Second
 from serving.metrics import Metrics
 from serving.request_log import LoggedRequest, RequestLog
 from serving.settings import ServingSettings
@@ -72,6 +73,7 @@ class Runtime:
     metrics: Metrics
     data_until: datetime  # the last moment that the stores know of
     closing: tuple[Callable[[], object], ...] = ()  # what else ends with the process
+    second: Second | None = None  # the version that is interleaved, if one is
     broken: Broken = field(default_factory=Broken)
 
     @property
@@ -81,11 +83,18 @@ class Runtime:
 
     def recommend(self, query: RecommendQuery, *, now: datetime) -> dict[str, Any]:
         """The logged answer to one query, as the JSON of its response."""
-        return self._logged(query, self.answering.answer(query, now=now), now=now)
+        answer, request_id = self.answering.answer(query, now=now), new_request_id()
+        second = self.second
+        mixed = second.mixed(answer, query, request_id=request_id, now=now) if second else Mixed(answer)
+        return self._logged(query, mixed, request_id=request_id, now=now)
 
     async def recommend_async(self, query: RecommendQuery, *, now: datetime, started: float) -> dict[str, Any]:
         """The same for a query that arrived at `started`, by `time.perf_counter`."""
-        return self._logged(query, await self.answering.answer_async(query, now=now, started=started), now=now)
+        answer, request_id = await self.answering.answer_async(query, now=now, started=started), new_request_id()
+        mixed = Mixed(answer)
+        if self.second is not None:
+            mixed = await self.second.mixed_async(answer, query, request_id=request_id, now=now, started=started)
+        return self._logged(query, mixed, request_id=request_id, now=now)
 
     def answer(self, query: RecommendQuery, *, now: datetime) -> "Answer":
         """The answer to one query, neither cached nor logged."""
@@ -144,23 +153,24 @@ class Runtime:
         return ""
 
     def close(self) -> None:
-        for close in self.closing:
+        for close in (*self.closing, *(self.second.closing if self.second else ())):
             close()
         self.inbox.close()
         self.log.close()
 
-    def _logged(self, query: RecommendQuery, answer: "Answer", *, now: datetime) -> dict[str, Any]:
+    def _logged(self, query: RecommendQuery, mixed: Mixed, *, request_id: str, now: datetime) -> dict[str, Any]:
         """The response; its row goes to the log."""
         self.broken.in_a_row = 0
-        request_id = new_request_id()
-        self.log.offer(self._row(request_id, query, answer, now=now))
+        answer = mixed.answer
+        self.log.offer(self._row(request_id, query, mixed, now=now))
         body = self.body(request_id, answer.slate.items, answer.degraded, bucket=query.bucket)
         if query.explain:
             for shown, item in zip(body["items"], answer.slate.items, strict=True):
                 shown["reason"] = item.reason
         return body
 
-    def _row(self, request_id: str, query: RecommendQuery, answer: "Answer", *, now: datetime) -> LoggedRequest:
+    def _row(self, request_id: str, query: RecommendQuery, mixed: Mixed, *, now: datetime) -> LoggedRequest:
+        answer = mixed.answer
         candidates = answer.slate.candidates
         return LoggedRequest(
             request_id=request_id,
@@ -181,6 +191,8 @@ class Runtime:
             feature_names=self.recommender.feature_names,
             rollout=self.settings.rollout,
             bucket=query.bucket,
+            interleaved=mixed.version,
+            teams=mixed.teams,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace
@@ -62,7 +62,16 @@ class ServingSettings(BaseModel):
     cache_events: int = Field(default=1, ge=1)  # events of the user after which it is not, whatever its age
     cache_users: int = Field(default=10_000, ge=1)  # whose slates are kept, at most 8 each
     max_preferences: int = Field(default=100, ge=1)  # items, attributes, and values of one attribute in a declaration
+    interleave: str | None = Field(default=None, pattern=r"^[0-9]+$")  # a second version, whose slates are mixed in
     page: bool = False  # the page at `/`; it shows people's histories, so only `make serve` turns it on
+
+    @field_validator("interleave")
+    @classmethod
+    def _one_experiment(cls, version: str | None, info: ValidationInfo) -> str | None:
+        # A rollout judges the slates of one version.
+        if version is not None and info.data.get("rollout") is not None:
+            raise ValueError("no second version is mixed in while the process is part of a rollout")
+        return version
 
 
 def from_env(workspace: Workspace, environ: Mapping[str, str] | None = None) -> ServingSettings:

@@ -4,15 +4,16 @@ import contextlib
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.core.workspace import Workspace
 from serving.inbox import open_inbox
-from serving.items.every import Every
+from serving.items.tomorrow import every_tomorrow
 from serving.metrics import Metrics, register_metrics
 from serving.open_log import open_request_log
+from serving.open_second import open_second, second_settings
 from serving.opened import data_until, export_ages, first_answer, recent_events, remember_received
 from serving.operations.freshness import export_freshness
 from serving.operations.memory import give_back_memory
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from training.recommender import Recommender
 
 logger = logging.getLogger("serving.start")
-
-TOMORROW_BEFORE = timedelta(seconds=90)  # before midnight the next day's item features are worked out
 
 # After which a reading thread gives up a connection. Requests have given up long before; this is for the next ones.
 SOCKET_SECONDS = 1.0
@@ -49,6 +48,7 @@ def open_runtime(settings: ServingSettings, workspace: Workspace) -> Runtime:
         RecommenderError: the bundle is absent or altered, the rules are broken, or the workspace holds no item table.
     """
     require_bundle(settings)
+    of_second = second_settings(settings, workspace)
     # XGBoost, onnxruntime and Feast are imported here, through these modules, and nowhere at import time. The
     # bundle comes first: an altered one is refused before the seconds that Feast takes.
     from training.bundle import load_bundle
@@ -61,7 +61,7 @@ def open_runtime(settings: ServingSettings, workspace: Workspace) -> Runtime:
     # The first read of a store takes longer than any answer may: with a deadline it would be given up.
     with contextlib.suppress(StoreUnavailable):
         reader.user_row("warm-up")
-    runtime = _runtime(settings, workspace, bundle, reader, register_metrics())
+    runtime = _runtime(settings, workspace, bundle, reader, register_metrics(), of_second)
     # Where there are too many users for a vocabulary, none is known by name.
     known = getattr(bundle.encoder.user_ids, "values", ())[:2]
     warm_up(runtime, known, now=datetime.now(UTC))
@@ -84,6 +84,7 @@ def _runtime(
     bundle: "Bundle",
     reader: "OnlineReader",
     metrics: Metrics,
+    of_second: ServingSettings | None,
 ) -> Runtime:
     """The runtime; what runs beside its requests is started, but for log and inbox."""
     import numpy as np
@@ -142,16 +143,19 @@ def _runtime(
         recent.add(events)
         stages.explored.take(events)
 
-    def prepare_tomorrow() -> None:
-        # Else the first request after midnight would pay for all items.
-        now = datetime.now(UTC)
-        if (now + TOMORROW_BEFORE).date() != now.date():
-            items.recommender.prepare(now + TOMORROW_BEFORE)
-
-    tomorrow = Every(prepare_tomorrow, seconds=TOMORROW_BEFORE.total_seconds() / 3, name="tomorrow")
+    tomorrow = every_tomorrow(items)
     remember_received(workspace, recent)
     rules.load(now=datetime.now(UTC))
     fitted(recommender)
+    second = open_second(
+        of_second,
+        workspace,
+        reader=reader,
+        recent=recent,
+        preferences=preferences,
+        blocked=blocked,
+        rules=lambda: rules.current,
+    )
     for start in (blocked.start, rules.start, items.start, stages.store.start, tomorrow.start):
         start()
     return Runtime(
@@ -172,6 +176,7 @@ def _runtime(
         metrics=metrics,
         data_until=data_until(workspace, snapshot.as_of),
         closing=(items.close, rules.close, blocked.close, stages.store.close, tomorrow.close),
+        second=second,
     )
 
 

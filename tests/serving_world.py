@@ -71,7 +71,7 @@ def write_dataset(folder: Path) -> None:
     (folder / "items.csv").write_text(f"item,title\n{titles}\n")
 
 
-def write_bundle(folder: Path) -> None:
+def write_bundle(folder: Path, *, seed: int = 7) -> None:
     folder.mkdir(parents=True)
     none = AttributeEncoder({}, {}, {})
     encoder = Encoder(
@@ -84,7 +84,7 @@ def write_bundle(folder: Path) -> None:
         segments=Segments(np.zeros(len(BEHAVIOUR)), np.ones(len(BEHAVIOUR)), np.zeros((1, len(BEHAVIOUR)))),
     )
     names = feature_names(encoder, RETRIEVERS)
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     item_table = unit_rows(rng.normal(size=(len(encoder.item_ids), DIMENSION)))
     query_table = unit_rows(rng.normal(size=(len(encoder.user_ids), DIMENSION)))
     onnx.save(query_tower(query_table), folder / "query_tower.onnx")

@@ -22,6 +22,9 @@ REQUEST_LOG_SCHEMA = pa.schema(
         pa.field("slate", pa.list_(pa.string()), nullable=False),  # item ids in the order shown
         # Of each place of the slate: the probability that its item holds it. Null in rows from before it was logged.
         pa.field("propensities", pa.list_(pa.float32())),
+        # Null where the slate is of one version alone: see serving/interleaving.py.
+        pa.field("interleaved", pa.string()),  # the version whose slate was mixed into that of model_version
+        pa.field("teams", pa.list_(pa.int8())),  # of each place: -1 for model_version, 1 for interleaved, 0 for neither
         pa.field("candidates", pa.list_(pa.string()), nullable=False),
         pa.field("sources", pa.list_(pa.string()), nullable=False),  # the retriever of each candidate
         pa.field("scores", pa.list_(pa.float32()), nullable=False),  # of each candidate

@@ -9,11 +9,13 @@ import typer
 from feature_repo.core.console import console
 from feature_repo.core.errors import MissingArtifact, NotMeasurable
 from feature_repo.core.workspace import Workspace
+from monitoring.experiments.interleaving.command import interleaved
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Plan an A/B experiment, deal users out to its variants, analyse it, and put the decision on record.",
 )
+app.command()(interleaved)
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The declaration, a YAML file; see `declaration.py`.")]
 
 

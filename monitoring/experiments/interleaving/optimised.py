@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from feature_repo.core.errors import NotMeasurable
-from monitoring.experiments.interleaving.team_draft import Interleaved, Items, check_rankings
+from feature_repo.core.team_draft import Interleaved, Items, check_rankings
 
 Array = np.ndarray[Any, Any]
 Credit = Literal["linear", "inverse", "binary"]

@@ -1,16 +1,21 @@
 """Interleaving: fair to both rankers, and preferring the better one."""
 
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.core.errors import NotMeasurable
+from feature_repo.core.team_draft import chances, team_draft
 from monitoring.experiments.interleaving.optimised import optimised
 from monitoring.experiments.interleaving.preference import preference
-from monitoring.experiments.interleaving.team_draft import team_draft
 from training.verdict import Verdict
 
+SHORT = st.permutations(range(7)).flatmap(lambda items: st.integers(1, 6).map(lambda n: items[:n]))
 RANKINGS = st.permutations(range(8)).map(lambda items: items[:5])
 
 
@@ -30,6 +35,11 @@ def test_a_team_draft_takes_the_best_items_left_and_has_teams_of_equal_size(
         assert found.items[at] == next(item for item in ranking if item not in found.items[:at])
 
 
+def throwing(coins: tuple[float, ...]) -> Any:
+    """In the place of a generator: these numbers."""
+    return SimpleNamespace(random=iter(coins).__next__)
+
+
 def test_who_clicks_at_random_gives_a_team_draft_no_credit_at_any_place() -> None:
     rng = np.random.default_rng(1)
 
@@ -42,9 +52,21 @@ def test_who_clicks_at_random_gives_a_team_draft_no_credit_at_any_place() -> Non
 def test_a_team_draft_ends_where_both_rankings_do() -> None:
     found = team_draft("ab", "ba", k=5, rng=np.random.default_rng(2))
 
-    assert sorted(found.items) == ["a", "b"]
+    assert (len(found.items), set(found.items)) == (2, {"a", "b"})
     assert sum(map(abs, team_draft("abcd", "e", k=5, rng=np.random.default_rng(2)).credit)) == 2
     assert team_draft("", "", k=5, rng=np.random.default_rng(2)).items == ()
+
+
+@settings(deadline=None, max_examples=30)
+@given(one=SHORT, two=SHORT)
+def test_the_chance_of_an_item_at_a_place_is_the_share_of_drafts_that_put_it_there(
+    one: list[int], two: list[int]
+) -> None:
+    drafts = [team_draft(one, two, k=5, rng=throwing(coins)).items for coins in product((0.0, 0.9), repeat=5)]
+
+    for slate in set(drafts):
+        shares = [sum(other[at] == item for other in drafts) / len(drafts) for at, item in enumerate(slate)]
+        assert chances(one, two, slate) == pytest.approx(shares)
 
 
 @settings(deadline=None, max_examples=50)
