@@ -1,5 +1,6 @@
 // The page: who is asked for, what was answered, and what was done about it.
 
+import {LikesForm} from "./page_likes.js";
 import {PeoplePicker, lineOf} from "./page_people.js";
 import {Clock, get, itemsOf, post} from "./page_service.js";
 import {card, changesOf, labelOf, made, titleOf} from "./page_slate.js";
@@ -38,7 +39,8 @@ async function attempt(work) {
 }
 
 async function showHistory() {
-  const {items, hidden, read} = await get("/page/history", [["user_id", person.id]]);
+  const {items, hidden, read, is_new: isNew} = await get("/page/history", [["user_id", person.id]]);
+  await likes.show(person.id, isNew);
   const past = [...hidden.toReversed().map((id) => ({item_id: id, at: null})), ...items];
   const shown = await itemsOf(past.map((row) => row.item_id));
   element("history").replaceChildren(...past.map(({item_id: id, at}) => made("li", {},
@@ -125,6 +127,12 @@ element("options").addEventListener("submit", (event) => {
     report(`${count} items, the best first.`);
   });
 });
+
+const likes = new LikesForm(element("likes"), (count) => attempt(async () => {
+  const {count: shown, fresh} = await ask(person.items);
+  const kept = count ? `${count} of your likes count` : "None of your likes counts any more";
+  report(`${kept}. The slate has ${shown} items, ${fresh} of them new.`);
+}));
 
 // A first look shows a slate and not an empty form.
 const picker = new PeoplePicker(element("person"), element("people"), choose);

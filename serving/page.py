@@ -17,12 +17,13 @@ from starlette.routing import Route
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.split import to_microseconds
+from serving.graph.preferences import UNTIL_INTERACTIONS
 from serving.http import to_json
-from serving.page_data import PageData, as_json, history_of, open_page_data, search
+from serving.page_data import PageData, as_json, history_of, offered_of, open_page_data, search
 from serving.runtime import Runtime
 
 # The page's files lie beside this one; a path that is not in this list is not there.
-FILES = ("page.css", "page.js", "page_people.js", "page_service.js", "page_slate.js", "page.svg")
+FILES = ("page.css", "page.js", "page_likes.js", "page_people.js", "page_service.js", "page_slate.js", "page.svg")
 SHOWN_HISTORY = 12
 OLD_LOG = timedelta(days=30)  # after that, "now" finds every recent-activity feature empty
 HEADERS = {
@@ -46,6 +47,7 @@ def page_routes() -> list[Route]:
         Route("/page/about", where_on(about), methods=["GET"]),
         Route("/page/people", where_on(people), methods=["GET"]),
         Route("/page/history", where_on(history), methods=["GET"]),
+        Route("/page/preferences", where_on(preferences), methods=["GET"]),
         Route("/page/items", where_on(items), methods=["GET"]),
     ]
 
@@ -102,9 +104,13 @@ async def people(request: Request) -> Response:
 
 
 async def history(request: Request) -> Response:
-    """GET /page/history?user_id=..: what the next answer goes by; `read` is false when the store did not answer."""
+    """GET /page/history?user_id=..: what the next answer goes by; `read` is false when the store did not answer.
+
+    `is_new` says that what the user declares still counts.
+    """
     # Loaded long ago by the start; Bento's supervisor does not need it.
     from serving.graph.overlay import with_recent
+    from serving.graph.user import interactions_of
 
     runtime, user_id = _runtime(request), request.query_params.get("user_id", "")
     recent = runtime.recent.of(user_id)
@@ -113,7 +119,17 @@ async def history(request: Request) -> Response:
     except StoreUnavailable:
         stored, read = {}, False
     row = with_recent(stored, recent.events, moment_us=to_microseconds(datetime.now(UTC)))
-    return _json({"items": history_of(row, limit=SHOWN_HISTORY), "hidden": recent.hidden, "read": read})
+    is_new = read and interactions_of(row) < UNTIL_INTERACTIONS
+    shown = history_of(row, limit=SHOWN_HISTORY)
+    return _json({"items": shown, "hidden": recent.hidden, "read": read, "is_new": is_new})
+
+
+async def preferences(request: Request) -> Response:
+    """GET /page/preferences?user_id=..: what items can be picked by, and what this user declared."""
+    runtime = _runtime(request)
+    declared = runtime.preferences.of(request.query_params.get("user_id", ""))
+    offered = await run_in_threadpool(offered_of, runtime.recommender.items.columns)
+    return _json({"offered": offered, "declared": {"items": declared.items, "attributes": dict(declared.attributes)}})
 
 
 async def items(request: Request) -> Response:

@@ -1,5 +1,6 @@
 """What the page shows beside an answer: people to pick from, and the event types that it can send."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from feature_repo.core.workspace import Workspace
 
 MAX_PEOPLE = 5_000  # held in memory for the search; any other id can still be typed
 SHOWN_PEOPLE = 20  # of one search
+OFFERED_ATTRIBUTES, OFFERED_VALUES = 5, 24  # of each attribute the commonest values; more is no small form
 SUPPRESSING = ("hide", "dislike")  # event types that every data set takes
 
 
@@ -71,6 +73,24 @@ def history_of(user: Mapping[str, Any], *, limit: int) -> list[dict[str, Any]]:
     moments = (np.datetime64(int(microseconds), "us") for _, microseconds in newest)
     rows = [{"item_id": item, "at": f"{moment}Z"} for (item, _), moment in zip(newest, moments, strict=True)]
     return rows[::-1]
+
+
+def offered_of(columns: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+    """Attributes of items, texts [m] or lists of them [m, w], with the values that a person may pick, by name.
+
+    An attribute whose commonest values are of less than half of the items, as a title's are, is left out.
+    """
+    found = []
+    for name, column in columns.items():
+        if column.dtype.kind != "O":
+            continue
+        cells = column if column.ndim == 2 else column[:, None]
+        commonest = Counter(cell for cell in cells.ravel().tolist() if cell).most_common(OFFERED_VALUES)
+        values = {value for value, items in commonest if items > 1}
+        covered = sum(any(cell in values for cell in row) for row in cells.tolist())
+        if len(values) > 1 and 2 * covered >= len(cells):
+            found.append({"attribute": name, "values": sorted(values)})
+    return found[:OFFERED_ATTRIBUTES]
 
 
 def open_page_data(workspace: Workspace, *, until: datetime) -> PageData:

@@ -7,11 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from browser import PROGRAM, Page, browser_page
 
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.received import read_received
+from feature_repo.store.item_table import newest_snapshot, publish
+from serving.graph.preferences import PreferenceFiles
 from serving.process import running_server
 
 pytestmark = [
@@ -20,13 +23,17 @@ pytestmark = [
 ]
 
 TITLES = "[...document.querySelectorAll('.card h3')].map((e) => e.firstChild.textContent.trim())"
+ERROR = "document.querySelector('#likes [role=alert]').textContent"
 STATUS = "document.getElementById('status').textContent"
+GENRES = ("comedy", "drama", "horror", "western")
 PHONE, DESK = (390, 844), (1280, 900)
 
 
 @pytest.fixture(scope="module")
 def workspace(copy_of_world: Callable[[Path], Workspace], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return copy_of_world(tmp_path_factory.mktemp("page") / "build")
+    copy = copy_of_world(tmp_path_factory.mktemp("page") / "build")
+    with_genres(copy)
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +127,72 @@ def test_somebody_new_gets_a_slate(page: Page) -> None:
     page.wait_for(f"{STATUS} === '10 items, the best first.'")
 
     assert page.run("document.getElementById('history-hint').textContent") == "Nothing is known yet: a new person."
+
+
+def test_with_keys_alone_a_new_person_says_what_to_like_and_the_slate_follows(
+    page: Page, workspace: Workspace, address: str
+) -> None:
+    page.go(f"{address}/?user_id=somebody new")
+    page.wait_for(f"document.getElementById('likes').open && {STATUS} === '10 items, the best first.'")
+    before = page.run(TITLES)
+    page.run("document.getElementById('person').focus()")
+    page.press("Tab")
+    summary = page.focused()
+    page.press("Tab")
+    first = page.focused()
+    page.press("Tab", times=4)
+    button = page.focused()
+    page.press("Enter")
+    page.wait_for(f"{ERROR} !== ''")
+    refused, at_refusal = page.run(ERROR), page.focused()
+    page.run(axe_script())
+    broken = violations(page)
+    page.press("Tab", times=2)
+    page.press(" ")
+    after_choice = page.run(ERROR)
+    page.press("Tab", times=2)
+    page.press("Enter")
+    page.wait_for(f"{STATUS}.startsWith('1 of your likes count')")
+    after, then = page.run(TITLES), page.focused()
+    declared = PreferenceFiles(workspace.store / "preferences").of("somebody new")
+    page.go(f"{address}/?user_id=somebody new")
+    page.wait_for(f"{TITLES}.length === 10 && !document.getElementById('likes').hidden")
+
+    assert summary[1] == "What do you like?"
+    assert first == ("checkbox", "comedy")
+    assert button == ("button", "Save and ask again")
+    assert refused == "Pick at least one thing that you like."
+    assert at_refusal == first
+    assert broken == []
+    assert after_choice == ""
+    assert then == summary
+    assert declared.attributes == {"genre": ("horror",)}
+    assert after != before
+    assert horrors(after[:5]) > horrors(before[:5])
+    assert page.run("[...document.querySelectorAll('#likes :checked')].map((e) => e.value)") == ["horror"]
+    assert page.run("document.getElementById('likes').open") is False
+
+
+def test_likes_that_cannot_be_stored_are_refused_in_words_and_one_who_did_enough_is_not_asked(
+    page: Page, workspace: Workspace, address: str
+) -> None:
+    hidden_for_u3 = page.run("document.getElementById('likes').hidden")
+    page.go(f"{address}/?user_id=unlucky")
+    page.wait_for(f"document.getElementById('likes').open && {STATUS} === '10 items, the best first.'")
+    folder = workspace.store / "preferences"
+    kept = folder.rename(folder.with_name("kept")) if folder.exists() else None
+    folder.write_text("a file stands where the folder belongs")
+    page.run("document.querySelector('#likes input').click()")
+    page.run("document.querySelector('#likes button').click()")
+    page.wait_for(f"{ERROR} !== ''")
+    refused = page.run(ERROR)
+    folder.unlink()
+    if kept:
+        kept.rename(folder)
+
+    assert hidden_for_u3
+    assert refused.startswith("Nothing was saved: the preferences could not be stored")
+    assert page.run("document.querySelector('#likes input').checked")
 
 
 def test_the_page_says_what_answered_and_loads_nothing_from_elsewhere(page: Page, address: str) -> None:
@@ -216,6 +289,23 @@ def test_a_store_that_is_gone_is_said_in_words(page: Page, workspace: Workspace,
 
     assert "features" in page.run("document.querySelector('#facts .warn').textContent")
     assert page.run("document.getElementById('history-hint').textContent") == "The feature store does not answer."
+
+
+def with_genres(workspace: Workspace) -> None:
+    """Give every item a genre, by its number, in a new snapshot."""
+    newest = newest_snapshot(workspace)
+    with pa.ipc.open_file(workspace.snapshots / newest.file) as reader:
+        table = reader.read_all()
+    genres = pa.array([genre_of(item.removeprefix("i")) for item in table["item_id"].to_pylist()])
+    publish(table.append_column("genre", genres), workspace, as_of=newest.as_of)
+
+
+def genre_of(number: str) -> str:
+    return GENRES[int(number) % len(GENRES)]
+
+
+def horrors(titles: list[str]) -> int:
+    return sum(genre_of(title.split()[-1]) == "horror" for title in titles)
 
 
 def axe_script() -> str:

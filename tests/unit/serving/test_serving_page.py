@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,11 +13,22 @@ import pytest
 from feature_repo.core.workspace import Workspace
 from serving.app import create_app
 from serving.page import FILES, default_moment
-from serving.page_data import Person, event_types_of, history_of, open_page_data, people_of, search
+from serving.page_data import (
+    OFFERED_ATTRIBUTES,
+    OFFERED_VALUES,
+    Person,
+    event_types_of,
+    history_of,
+    offered_of,
+    open_page_data,
+    people_of,
+    search,
+)
 from serving.runtime import Runtime
 from serving.settings import CODE_ROOT
 
-PAGES = ("/", *(f"/{name}" for name in FILES), "/page/about", "/page/people", "/page/history", "/page/items")
+ANSWERS = ("/page/about", "/page/people", "/page/history", "/page/preferences", "/page/items")
+PAGES = ("/", *(f"/{name}" for name in FILES), *ANSWERS)
 UNTIL = datetime(1998, 4, 23, tzinfo=UTC)
 
 
@@ -79,11 +91,13 @@ def test_the_page_reads_titles_of_items(page_client: Any) -> None:
 
 
 def test_a_store_that_is_down_gives_no_history_and_says_so(page_client: Any, runtime: Runtime) -> None:
-    assert page_client.get("/page/history?user_id=nobody").json() == {"items": [], "hidden": [], "read": True}
+    empty: dict[str, Any] = {"items": [], "hidden": []}
+
+    assert page_client.get("/page/history?user_id=nobody").json() == {**empty, "read": True, "is_new": True}
 
     runtime.reader.down = True  # type: ignore[attr-defined]
 
-    assert page_client.get("/page/history?user_id=known").json() == {"items": [], "hidden": [], "read": False}
+    assert page_client.get("/page/history?user_id=known").json() == {**empty, "read": False, "is_new": False}
 
 
 def test_a_history_holds_what_was_received_a_moment_ago(page_client: Any) -> None:
@@ -95,6 +109,54 @@ def test_a_history_holds_what_was_received_a_moment_ago(page_client: Any) -> Non
     history = page_client.get("/page/history?user_id=u").json()
     assert history["items"] == [{"item_id": "i1", "at": "2024-05-01T12:00:00.000000Z"}]
     assert history["hidden"] == ["i2"]
+
+
+def test_somebody_is_new_until_ten_interactions(page_client: Any) -> None:
+    def interact(number: int) -> None:
+        event = {"user_id": "u", "item_id": "i1", "event_type": "view", "timestamp": "2024-05-01T12:00:00Z"}
+        page_client.post("/events", json=[{**event, "event_id": str(number)}])
+
+    def is_new() -> bool:
+        return bool(page_client.get("/page/history?user_id=u").json()["is_new"])
+
+    for number in range(9):
+        interact(number)
+    after_nine = is_new()
+    interact(9)
+
+    assert (after_nine, is_new()) == (True, False)
+
+
+def test_what_can_be_declared_is_offered_beside_what_was(page_client: Any) -> None:
+    page_client.post("/preferences", json={"user_id": "u", "items": ["i9"], "attributes": {"genre": ["drama"]}})
+
+    found = page_client.get("/page/preferences?user_id=u").json()
+
+    assert found["offered"] == [{"attribute": "genre", "values": ["comedy", "drama"]}]
+    assert found["declared"] == {"items": ["i9"], "attributes": {"genre": ["drama"]}}
+
+
+def test_offered_are_common_values_of_attributes_in_words_and_no_titles() -> None:
+    texts = [["a", "b"], ["a", None], ["b", None], [None, None]]
+    columns = {
+        "tags": np.array(texts, object),
+        "title": np.array(["one", "two", "two", "four"], object),
+        "kind": np.array(["x", "x", "x", None], object),
+        "price": np.ones(4),
+        "brand": np.array([f"brand {n % 50}" for n in range(4)], object),
+    }
+
+    assert offered_of(columns) == [{"attribute": "tags", "values": ["a", "b"]}]
+
+
+def test_of_an_attribute_with_many_values_the_commonest_are_offered_and_few_attributes_at_all() -> None:
+    values = [f"v{n:02}" for n in range(OFFERED_VALUES)] * 3 + [f"rare {n}" for n in range(4)] * 2
+    columns = {f"kind {n}": np.array(values, object) for n in range(OFFERED_ATTRIBUTES + 2)}
+
+    offered = offered_of(columns)
+
+    assert [attribute["attribute"] for attribute in offered] == [f"kind {n}" for n in range(OFFERED_ATTRIBUTES)]
+    assert offered[0]["values"] == [f"v{n:02}" for n in range(OFFERED_VALUES)]
 
 
 def test_the_pages_moment_is_the_end_of_an_old_log_and_now_for_a_live_one() -> None:
