@@ -29,6 +29,7 @@ Variant = Annotated[str, typer.Option(help="Side of a rollout: stable or canary.
 Requests = Annotated[int, typer.Option(min=1, help="Held-out events to ask for, one after another.")]
 Items = Annotated[list[str], typer.Argument(help="Item ids, one or more.")]
 Tag = Annotated[str | None, typer.Option(help="Name of the image; by default localhost/recommender:VERSION.")]
+JobsTag = Annotated[str | None, typer.Option(help="Name of the image; by default localhost/recommender-jobs:RELEASE.")]
 Base = Annotated[str | None, typer.Option(help="Image to start from, with Python 3.11; by default Debian.")]
 Output = Annotated[Path | None, typer.Option(help="Also export the Bento to this new folder.")]
 
@@ -91,7 +92,16 @@ def image(version: Version, tag: Tag = None, base: Base = None) -> None:
     from serving.container.image import build_image
 
     name = tag or f"localhost/recommender:{version}"
-    built = build_image(Workspace.from_env(), version=str(version), tag=name, base=base)
+    built = build_image(Workspace.from_env(), version=str(version), tag=name, now=datetime.now(UTC), base=base)
+    console.print(f"built {built.tag}, {built.size / 1e6:.0f} MB")
+
+
+@app.command("jobs-image")
+def jobs_image(tag: JobsTag = None, base: Base = None) -> None:
+    """Build the container image that the controller and the CronJobs of k8s/manifests run, with podman."""
+    from serving.container.jobs import build_jobs_image, jobs_tag
+
+    built = build_jobs_image(tag or jobs_tag(), now=datetime.now(UTC), base=base)
     console.print(f"built {built.tag}, {built.size / 1e6:.0f} MB")
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from feature_repo.core.workspace import Workspace
@@ -21,8 +22,8 @@ class Image:
     size: int
 
 
-def build_image(workspace: Workspace, *, version: str, tag: str, base: str | None = None) -> Image:
-    """Build the image of `version`, over `base` or the one that debootstrap makes.
+def build_image(workspace: Workspace, *, version: str, tag: str, now: datetime, base: str | None = None) -> Image:
+    """Build the image of `version`, over `base` or the one that debootstrap made this month.
 
     Raises:
         RecommenderError: the bundle is not there, a tool is missing or fails, or the image is too large.
@@ -30,7 +31,7 @@ def build_image(workspace: Workspace, *, version: str, tag: str, base: str | Non
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         context = Path(folder)
         build_bento(workspace, version=version, output=context / "bento")
-        environment = ensure_environment(base)
+        environment = ensure_environment(base, now=now)
         # Without layers of its own, no unnamed image stays behind.
         options = ["--layers=false", f"--build-arg=ENVIRONMENT={environment}", f"--label=model_version={version}"]
         build(CONTAINERFILE, context, tag, *options)

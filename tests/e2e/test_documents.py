@@ -71,7 +71,7 @@ def test_the_top_level_is_what_it_is_said_to_be() -> None:
     top = {line.split("/")[0] for line in tracked.splitlines()}
 
     folders = {*STAGES, "tests"}
-    locks = {"requirements.lock", "requirements-serving.lock", "requirements-spark.lock"}
+    locks = {f"requirements{group}.lock" for group in ("", "-jobs", "-serving", "-spark")}
     files = {"Makefile", "pyproject.toml", "README.md", "LICENSE", *locks}
     assert {name for name in top if not name.startswith(".")} == folders | files
 

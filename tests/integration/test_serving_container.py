@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.request_log import read_request_log
-from serving.container.base import BASE
+from serving.container.base import base_tag
 from serving.container.environment import environment_tag
 from serving.container.image import MAX_BYTES
 from serving.container.podman import has_image, podman, runtime, size_of
@@ -36,7 +37,7 @@ def why_not() -> str:
         return "needs podman, which .ci/run installs"
     if os.geteuid() != 0:
         return "needs root, to give the container's user a folder"
-    if not has_image(environment_tag(BASE)):
+    if not has_image(environment_tag(base_tag(datetime.now(UTC)))):
         return "needs the environment's image: python -m serving.container.environment makes it, in minutes"
     return ""
 
