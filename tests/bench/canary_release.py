@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.canary_traffic import BOUNDS_MS, TICK_SECONDS, Behaviour, draw
+from bench.canary_crowd import Crowd, Seen
+from bench.canary_people import people, slates_at
+from bench.canary_traffic import REQUESTS_PER_SECOND, TICK_SECONDS, Behaviour, Told
+from k8s.evidence.cpu import Cpu
 from k8s.evidence.rates import Allotted, Quality, Rate, RateSums
-from k8s.evidence.window import Latencies, Missing, Operations, Window
+from k8s.evidence.window import Missing, Operations
 from k8s.judgement.assess import CanaryEvidence, assess
 from k8s.policy.rules import RolloutPolicy
 from k8s.rollout.rollout import Rollout
@@ -22,9 +25,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 TICK = timedelta(seconds=TICK_SECONDS)
 # A click counts when its attribution window of a minute is over: so many looks later.
 LAG_LOOKS = 6
-# Looks that are drawn at once, since one by one would cost most of the time.
-CHUNK_LOOKS = 24
-_NO_RATES = np.zeros((2, 8))
 
 
 @dataclass(frozen=True)
@@ -49,62 +49,62 @@ class Release:
         self._now = START
         self._looks = 0
         self._requests = 0
-        self._rates: list[Array] = [_NO_RATES] * (LAG_LOOKS + 1)
+        self._rates: list[Array] = [np.zeros((2, 8))] * (LAG_LOOKS + 1)
+        self._crowd = Crowd(
+            people(),
+            slates_at(*(each.click_rate for each in variants)),
+            requests_per_look=REQUESTS_PER_SECOND * TICK_SECONDS,
+            seconds_per_look=TICK_SECONDS,
+            rng=rng,
+        )
 
     def run(self) -> End:
         """To the end."""
         weight = 0
         while not self.rollout.ended:
             weight = self.rollout.weight
-            self._step(weight, self.rollout.index)
+            self._step(weight / 100, self.rollout.index)
         seconds = (self._now - START) / timedelta(seconds=1)
         return End(self.rollout.state, weight, self._requests, seconds, self._looks)
 
-    def _step(self, weight: int, index: int) -> None:
+    def _step(self, share: float, index: int) -> None:
         """All looks of one step."""
-        counts, latencies = np.zeros((2, 4)), np.zeros((2, len(BOUNDS_MS)))
-        before = self._requests
+        self._crowd.step_begins()
+        before, users = self._requests, np.zeros(2)
+        told = [Told.nothing(), Told.nothing()]
         while not self.rollout.ended and self.rollout.index == index:
-            shares = (weight / 100, 1 - weight / 100)
-            drawn = [
-                draw(each, share, CHUNK_LOOKS, self._rng) for each, share in zip(self._variants, shares, strict=True)
-            ]
-            counted = counts + np.stack([each.counts for each in drawn], axis=1).cumsum(axis=0)
-            timed = latencies + np.stack([each.latencies for each in drawn], axis=1).cumsum(axis=0)
-            rated = self._rates[-1] + np.stack([each.rates for each in drawn], axis=1).cumsum(axis=0)
-            for look in range(CHUNK_LOOKS):
-                self._rates.append(rated[look])
-                self._look(counted[look], timed[look])
-                self._requests = before + int(counted[look, 0, 1])
-                if self.rollout.ended or self.rollout.index != index:
-                    return
-            counts, latencies = counted[-1], timed[-1]
+            seen = _nobody(share) if self._variants[0].silent else self._crowd.look(share)
+            users += seen.users
+            of_variant = zip(told, self._variants, seen.requests.astype(int).tolist(), strict=True)
+            told = [so_far.and_look(behaviour, requests, self._rng) for so_far, behaviour, requests in of_variant]
+            self._rates.append(self._rates[-1] + seen.rates)
+            self._requests = before + int(told[0].counts[0])
+            self._looked(self._evidence(users, *told))
 
-    def _look(self, counts: Array, latencies: Array) -> None:
+    def _looked(self, evidence: CanaryEvidence) -> None:
         self._now += TICK
         self._looks += 1
-        found = assess(self.rollout, self._evidence(counts, latencies))
+        found = assess(self.rollout, evidence)
         self.rollout = step(self.rollout, found.verdict, found.reasons, now=self._now)
 
-    def _evidence(self, counts: Array, latencies: Array) -> CanaryEvidence:
-        stable = _window(counts[1], latencies[1])
+    def _evidence(self, users: Array, canary: Told, stable: Told) -> CanaryEvidence:
         if self._variants[0].silent:
             nothing = Missing("nothing was heard")
-            return CanaryEvidence(Operations(nothing, stable), Quality(nothing, nothing, nothing))
-        canary = _window(counts[0], latencies[0])
-        return CanaryEvidence(Operations(canary, stable), _quality(counts, self._rates[-1 - LAG_LOOKS]))
+            return CanaryEvidence(Operations(nothing, stable.window), Quality(nothing, nothing, nothing))
+        operations = Operations(canary.window, stable.window, cpu=Cpu(canary.cpu, stable.cpu))
+        return CanaryEvidence(operations, _quality(users, self._rates[-1 - LAG_LOOKS]))
 
 
-def _window(counts: Array, latencies: Array) -> Window:
-    _, requests, errors, degraded = counts.tolist()
-    return Window(requests, errors, degraded, Latencies(BOUNDS_MS, tuple(latencies.tolist())))
+def _nobody(share: float) -> Seen:
+    """A look at requests whose people nobody hears of, so nobody needs to draw them."""
+    requests = np.array([share, 1 - share]) * REQUESTS_PER_SECOND * TICK_SECONDS
+    return Seen(np.zeros(2), requests, np.zeros((2, 8)))
 
 
-def _quality(counts: Array, rates: Array) -> Quality:
+def _quality(users: Array, rates: Array) -> Quality:
     canary, stable = (RateSums(*sums) for sums in rates.tolist())
-    users = counts[:, 0].tolist()
     return Quality(
         clicks=Rate(canary, stable),
         conversions=Missing("nothing is sold here"),
-        allotted=Allotted(users[0], sum(users)),
+        allotted=Allotted(float(users[0]), float(users.sum())),
     )
