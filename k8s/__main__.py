@@ -66,12 +66,13 @@ def canary(
 ) -> None:
     """Serve champion and challenger behind Traefik, step by step, to the end that they earn.
 
-    Writes canary.json, canary.html and shadow.json into the reports. Every end (PROMOTED, ROLLED_BACK, HALTED)
+    Writes canary.json, canary.html and shadow.json into the reports; with a fault, or once the aliases have moved, it
+    is a rehearsal, which writes rehearsal.json and rehearsal.html. Every end (PROMOTED, ROLLED_BACK, HALTED)
     exits with 0: the command did its work. No alias moves. Killed, the next call goes on where it was.
     """
     from k8s.laptop.policy import LAPTOP
-    from k8s.laptop.run import promoted_before, run_canary
-    from k8s.laptop.screen import summary
+    from k8s.laptop.run import promoted_before, report_path, run_canary
+    from k8s.laptop.screen import summary, why
     from k8s.laptop.versions import fetch_versions
     from k8s.policy.load import load_policy
 
@@ -80,7 +81,7 @@ def canary(
     if requests_per_step is not None:
         step = rules.canary.model_copy(update={"min_requests": requests_per_step})
         rules = rules.model_copy(update={"canary": step})
-    asked_for = again or champion or challenger or fault is not Fault.NONE
+    asked_for = again or champion or challenger or fault is not Fault.NONE or users is not Users.SIMULATED
     report = None if asked_for else promoted_before(workspace)
     if report:
         console.print("up to date: this pair of versions has been through its rollout")
@@ -88,7 +89,11 @@ def canary(
         versions = fetch_versions(workspace, champion=champion, challenger=challenger)
         report = run_canary(workspace, versions, rules, fault=fault, users=users)
     console.print(summary(report))
-    console.print(f"{report['end_state']}; the page is {workspace.reports / 'canary.html'}")
+    for reason in why(report):
+        console.print(f"  {reason}", markup=False)
+    if rehearsed := report.get("rehearsal"):
+        console.print(f"a rehearsal, which no promotion is decided on: {rehearsed}")
+    console.print(f"{report['end_state']}; the page is {report_path(workspace, report).with_suffix('.html')}")
 
 
 @app.command()
@@ -148,15 +153,32 @@ def controller(
     ] = "controller",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of /livez, /readyz and /metrics; 0: any.")] = 8080,
     turn_seconds: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks at the rollout.")] = 5.0,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PROMETHEUS_URL",
+            help="Address of the Prometheus that scrapes the pods. Default: their own /metrics are read.",
+        ),
+    ] = None,
+    matchers: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PROMETHEUS_MATCHERS",
+            help="Matchers of a variant's series there, with {variant} and {namespace}. Default: the pods' labels.",
+        ),
+    ] = None,
 ) -> None:
     """Bring the cluster's rollout to its end, turn by turn, until SIGTERM. POD_NAMESPACE names the namespace."""
     from k8s.cluster.settings import cluster_settings
     from k8s.controller.main import log_lines, run_controller
     from k8s.controller.settings import ControllerSettings
+    from k8s.evidence.prometheus import prometheus_settings
 
     log_lines(typer.echo)
-    settings = ControllerSettings(identity=identity, port=port, turn_seconds=turn_seconds)
-    run_controller(Workspace.from_env(), settings, cluster_settings())
+    cluster = cluster_settings()
+    asked = prometheus_settings(prometheus, matchers, namespace=cluster.namespace)
+    settings = ControllerSettings(identity=identity, port=port, turn_seconds=turn_seconds, prometheus=asked)
+    run_controller(Workspace.from_env(), settings, cluster)
 
 
 @app.command()
@@ -172,6 +194,20 @@ def release(
 
     rules, api = load_release_policy(policy), open_api(cluster_settings())
     console.print(begin_from_registry(Workspace.from_env(), api, rules, again=again, now=datetime.now(UTC)))
+
+
+@app.command()
+def latency(
+    requests: Annotated[
+        int, typer.Option(min=1, help="Held-out events to ask for; the gate states how many it wants at least.")
+    ] = 200,
+) -> None:
+    """Measure the latency of the challenger's bundle as on a laptop, into latency.json; the gate `latency` reads it."""
+    from k8s.latency import fetch_challenger, measure_challenger
+
+    workspace = Workspace.from_env()
+    done = measure_challenger(workspace, challenger=lambda: fetch_challenger(workspace), requests=requests)
+    console.print(done, soft_wrap=True)
 
 
 @app.command()

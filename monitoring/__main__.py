@@ -142,6 +142,17 @@ def business(
 
 
 @app.command()
+def export(
+    host: Annotated[str, typer.Option(help="Address to listen on; in a pod 0.0.0.0.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Of /metrics; 0: any.")] = 9101,
+) -> None:
+    """Give what jobs left in the reports (business.prom, drift.prom, verdicts, ages) to a Prometheus; until SIGTERM."""
+    from monitoring.dashboards.export import export as serve_reports
+
+    serve_reports(Workspace.from_env(), host=host, port=port, say=lambda line: console.print(line, soft_wrap=True))
+
+
+@app.command()
 def monitor(
     port: Annotated[int, typer.Option(envvar="PORT", help="The port of the service on this machine.")] = 3000,
     own_port: Annotated[int, typer.Option(help="Prometheus' own port; 0 is a free one.")] = 0,

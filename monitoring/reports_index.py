@@ -35,6 +35,9 @@ REPORTS = (
     Report("latency", "How fast the service answers", "python -m serving probe --version CHALLENGER"),
     Report("shadow", "The challenger beside the champion, unseen by users", "make canary"),
     Report("canary", "The rollout, step by step", "make canary"),
+    Report(
+        "rehearsal", "A rollout that decides nothing: with a fault, or of versions that are decided on", "make canary"
+    ),
     Report("experiment-*", "A comparison with real users", "python -m monitoring experiment"),
     Report("offpolicy-*", "What another policy would have earned, from the log", "python -m monitoring experiment"),
     Report("promotion", "What was decided on the challenger, and why", "make promote"),
@@ -46,7 +49,18 @@ REPORTS = (
 )
 # What only exists when somebody asked for it is not missing where nobody did.
 ON_REQUEST = frozenset(
-    {"experiment-*", "offpolicy-*", "erase", "latency", "popularity", "resources", "retention", "shadow", "simulator"}
+    {
+        "experiment-*",
+        "offpolicy-*",
+        "erase",
+        "latency",
+        "popularity",
+        "rehearsal",
+        "resources",
+        "retention",
+        "shadow",
+        "simulator",
+    }
 )
 
 

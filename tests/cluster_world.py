@@ -28,6 +28,7 @@ QUICK = {
     "settle_seconds": 0.0,
     "ready_seconds": 30.0,
     "poll_seconds": 0.01,
+    "route_poll_seconds": 0.01,
     "probe_seconds": 1.0,
 }
 

@@ -61,13 +61,13 @@ class Api:
             self.sleep(pause)
         raise AssertionError("unreachable: the pauses never end")
 
-    def wait(self, ready: Callable[[], bool], *, seconds: float) -> bool:
-        """Whether `ready` came true within so many seconds, by a look every `poll_seconds`."""
+    def wait(self, ready: Callable[[], bool], *, seconds: float, every: float | None = None) -> bool:
+        """Whether `ready` came true within so many seconds, by a look every `every`, or else `poll_seconds`."""
         deadline = time.monotonic() + seconds
         while not ready():
             if time.monotonic() >= deadline:
                 return False
-            self.sleep(self.settings.poll_seconds)
+            self.sleep(every or self.settings.poll_seconds)
         return True
 
 

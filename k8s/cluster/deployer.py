@@ -15,6 +15,8 @@ from k8s.rollout.pods import Variant
 from training.deployer import DeployFailed, Fenced
 
 VERSION, FENCE = "recommender/version", "recommender/fence"
+# What a serving process is told about the rollout that it is part of.
+ROLLOUT = "SERVE_ROLLOUT"
 
 
 class DeploymentDeployer:
@@ -39,14 +41,16 @@ class DeploymentDeployer:
         if not self._api.wait(lambda: self._up(version, fence), seconds=wait):
             raise DeployFailed(f"expected {self._name} to serve version {version} in {wait:g} s; got {self._told()}")
 
-    def want(self, version: str, *, fence: int) -> None:
+    def want(self, version: str, *, fence: int, rollout: str | None = None) -> None:
         """Set the version that the Deployment is to serve, and do not wait. What it wants already is not written.
+
+        Its pods write the name of the rollout into the request log, where one is named.
 
         Raises:
             Fenced: a later mover has deployed since.
             ClusterError: the Deployment cannot be read or written.
         """
-        self._api.again(lambda: self._write(version, fence))
+        self._api.again(lambda: self._write(version, fence, rollout))
 
     def fence(self) -> int:
         """The highest fence of those that deployed; -1 before the first."""
@@ -57,13 +61,16 @@ class DeploymentDeployer:
         versions = self._pods.seen(self._variant).versions
         return versions[0] if len(versions) == 1 else None
 
-    def _write(self, version: str, fence: int) -> None:
+    def _write(self, version: str, fence: int, rollout: str | None) -> None:
         found = self._read()
         self._refuse_older(found, fence)
-        wanted = tagged(self._container(found).image, version)
-        if self._container(found).image == wanted:
+        held = self._container(found)
+        wanted = tagged(held.image, version)
+        told = {ROLLOUT: rollout} if rollout else {}
+        if held.image == wanted and told.items() <= {one.name: one.value for one in held.env or ()}.items():
             return
-        containers = [{"name": self._api.settings.container, "image": wanted}]
+        env = {"env": [{"name": name, "value": value} for name, value in told.items()]} if told else {}
+        containers = [{"name": self._api.settings.container, "image": wanted, **env}]
         template = {"metadata": {"labels": {VERSION: version}}, "spec": {"containers": containers}}
         metadata = {"resourceVersion": found.metadata.resource_version, "annotations": {FENCE: str(fence)}}
         self._api.call(

@@ -1,9 +1,10 @@
 """Gateway API as a data plane: the weights and bucket matches of one HTTPRoute.
 
 A change is a merge patch that carries the resourceVersion it was made from; after a conflict it is made again from what
-is there now. It is live once every gateway that the route belongs to says `Accepted` and `ResolvedRefs` of the
-generation that holds it, and `settle_seconds` later, since a gateway accepts a route before it follows it. What is
-right already is not written again.
+is there now. Every gateway that the route belongs to must say `Accepted` and `ResolvedRefs` of the generation that
+holds it. That comes before it follows the route, so it is then asked: a bucket whose side the change moved, at /readyz,
+which counts as nobody's request. Where a gateway's address is not known, or no bucket moved (a shadow begins or ends),
+`settle_seconds` stand for that answer. What is right already is not written again.
 
 A shadow before a gateway that cannot mirror is no shadow: the canary gets nothing, its step ends without evidence, and
 no user gets an error.
@@ -16,7 +17,8 @@ from typing import Any
 from k8s.cluster.api import Api
 from k8s.cluster.errors import ClusterError
 from k8s.cluster.gateways import GROUP, VERSION, can_mirror
-from k8s.cluster.route_rules import rules_of
+from k8s.cluster.route_rules import Rule, moved, rules_of
+from k8s.cluster.routed import answers
 from k8s.rollout.split import Split
 
 logger = logging.getLogger("k8s.cluster")
@@ -46,14 +48,36 @@ class HttpRoutePlane:
             logger.warning("no_mirror route=%s why=its gateway does not say that it mirrors requests", settings.route)
             split = replace(split, shadow=False)
         rules = rules_of(split, settings)
-        generation, written = self._api.again(lambda: self._written(rules))
-        if not self._api.wait(lambda: self._live(generation), seconds=settings.live_seconds):
+        generation, before = self._api.again(lambda: self._written(rules))
+        every = settings.route_poll_seconds
+        if not self._api.wait(lambda: self._live(generation), seconds=settings.live_seconds, every=every):
             raise RouteNotLive(
                 f"expected each gateway to accept generation {generation} of the route in "
                 f"{settings.live_seconds:g} s; got {_told(self._read())}"
             )
-        if written:
+        if before is not None:
+            self._followed(before, rules)
+
+    def _followed(self, before: list[Rule], after: list[Rule]) -> None:
+        """Return when the gateway follows the new rules."""
+        settings, told = self._api.settings, moved(before, after, self._api.settings)
+        if settings.gateway is None or told is None:
             self._api.sleep(settings.settle_seconds)
+            return
+        bucket, side = told
+        host = next(iter(self._read()["spec"].get("hostnames", ())), None)
+        heard: set[str] = set()
+
+        def follows() -> bool:
+            heard.clear()
+            heard.update(answers(settings, host=host, bucket=bucket))
+            return heard == {side}
+
+        if not self._api.wait(follows, seconds=settings.live_seconds, every=settings.route_poll_seconds):
+            raise RouteNotLive(
+                f"expected bucket {bucket} to be answered by {side} at {settings.gateway} within "
+                f"{settings.live_seconds:g} s; got {', '.join(sorted(heard))}"
+            )
 
     def mirrors(self) -> bool:
         """Whether the gateways of the route can do what a shadow needs."""
@@ -62,16 +86,17 @@ class HttpRoutePlane:
     def close(self) -> None:
         """Nothing is held here: the route stays as it is, so that a controller may end without changing traffic."""
 
-    def _written(self, rules: list[dict[str, Any]]) -> tuple[int, bool]:
-        """The generation that holds these rules, and whether it is a new one."""
+    def _written(self, rules: list[Rule]) -> tuple[int, list[Rule] | None]:
+        """The generation that holds these rules, and what there was before; None where they were there already."""
         route = self._read()
-        if route["spec"].get("rules") == rules:
-            return int(route["metadata"]["generation"]), False
+        before: list[Rule] = route["spec"].get("rules", [])
+        if before == rules:
+            return int(route["metadata"]["generation"]), None
         version = route["metadata"]["resourceVersion"]
         change = {"metadata": {"resourceVersion": version}, "spec": {"rules": rules}}
         patch = self._api.custom.patch_namespaced_custom_object
         done = self._api.call(patch, *self._where(), change, _content_type="application/merge-patch+json")
-        return int(done["metadata"]["generation"]), True
+        return int(done["metadata"]["generation"]), before
 
     def _live(self, generation: int) -> bool:
         route = self._read()

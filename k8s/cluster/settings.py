@@ -4,8 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from feature_repo.core.errors import SettingsRefused
+
+VARIABLES = {"namespace": "POD_NAMESPACE", "gateway": "GATEWAY_URL"}
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -31,9 +34,14 @@ class ClusterSettings(BaseModel):
     patience_seconds: Seconds = 15.0
     # From a changed route to the gateway's word that it follows it.
     live_seconds: Seconds = 30.0
-    # From a gateway's acceptance, which is all that it says, to its doing so. Traefik 3.7 took up to 0.6 s on a busy
-    # machine; a request that is routed as before costs nothing, since both sides serve throughout.
-    settle_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    # Where the route's gateway answers, as seen from here: it is asked whether it follows a change. None: it cannot be.
+    gateway: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
+    # Right answers in a row, each on a connection of its own: a gateway may have several replicas.
+    gateway_answers: Annotated[int, Field(ge=1)] = 3
+    # Where it cannot be asked: from a gateway's acceptance, which is all that it says, to its doing so. Traefik 3.7
+    # took up to 0.6 s on a busy machine; a request that is routed as before costs nothing, since both sides serve.
+    settle_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.6
+    route_poll_seconds: Seconds = 0.05  # between two looks while waiting for a route: users wait for its weight
     # From a changed Deployment to all of its pods answering with the new version; its progress deadline is 300 s.
     ready_seconds: Seconds = 330.0
     poll_seconds: Seconds = 0.5  # between two looks while waiting
@@ -44,6 +52,16 @@ class ClusterSettings(BaseModel):
 
 
 def cluster_settings(environ: Mapping[str, str] | None = None) -> ClusterSettings:
-    """The settings with the namespace that POD_NAMESPACE names: a pod's own, or where a person wants to look."""
-    namespace = (os.environ if environ is None else environ).get("POD_NAMESPACE")
-    return ClusterSettings(namespace=namespace) if namespace else ClusterSettings()
+    """The settings with what the environment says: POD_NAMESPACE, a pod's own, and GATEWAY_URL.
+
+    Raises:
+        SettingsRefused: a variable breaks its rule.
+    """
+    environ = os.environ if environ is None else environ
+    given = {field: environ[name] for field, name in VARIABLES.items() if environ.get(name)}
+    try:
+        return ClusterSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        raise SettingsRefused(f"{VARIABLES[field]}: {first['msg']}; got {first['input']!r}") from None

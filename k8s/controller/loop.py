@@ -119,7 +119,7 @@ class Controller:
         ports.lease.check()
         if (fence := ports.canary.fence()) > ports.lease.fence:
             ports.lease.rise_above(fence)
-        ports.canary.want(rollout.challenger, fence=ports.lease.fence)
+        ports.canary.want(rollout.challenger, fence=ports.lease.fence, rollout=rollout.name)
         done = tick(self._store, plane=self._plane, looks=ports.looks, assess=ports.assess, clock=ports.clock)
         if (done.before.state, done.before.index) != (done.after.state, done.after.index):
             logger.info(

@@ -68,21 +68,23 @@ def ports_of(api: Api, workspace: Workspace, settings: ControllerSettings) -> Po
 
 
 def _looks(pods: ClusterPods, workspace: Workspace, settings: ControllerSettings) -> EvidenceLooks:
-    """Operations from the pods themselves, quality and pairs from the request log in the shared store."""
-    from feature_repo.dataset.received import read_received
-    from k8s.evidence import log_pairs, log_quality
-    from k8s.evidence.log_rows import LogRows
+    """Operations from Prometheus or the pods, quality and pairs from the request log in the shared store."""
+    from feature_repo.dataset.received import received_files
+    from k8s.evidence.log_pairs import LogPairs
+    from k8s.evidence.log_quality import LogQuality
     from k8s.evidence.pod_metrics import PodMetrics
+    from k8s.evidence.prometheus import PrometheusOperations
 
-    quality = log_quality.LogQuality(
-        LogRows(workspace, log_quality.COLUMNS),
-        lambda: read_received(workspace),
+    quality = LogQuality(
+        workspace,
+        lambda: received_files(workspace),
         window=timedelta(seconds=settings.attribution_seconds),
         clicks=settings.clicks,
         conversions=settings.conversions,
     )
-    pairs = log_pairs.LogPairs(LogRows(workspace, log_pairs.COLUMNS))
-    return EvidenceLooks(pods, PodMetrics(loopback_client()), quality=quality, pairs=pairs)
+    client, prometheus = loopback_client(), settings.prometheus
+    operations = PrometheusOperations(prometheus, client) if prometheus else PodMetrics(client)
+    return EvidenceLooks(pods, operations, quality=quality, pairs=LogPairs(workspace))
 
 
 def log_lines(write: Callable[[str], object]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from k8s.cluster.settings import Seconds
+from k8s.evidence.prometheus import PrometheusSettings
 
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -22,3 +23,6 @@ class ControllerSettings(BaseModel):
     attribution_seconds: Seconds = 1800.0  # from a slate to an event that still counts for it
     clicks: tuple[Text, ...] = ("click",)  # types of events that count as a click
     conversions: tuple[Text, ...] = ("purchase",)  # and as a conversion
+    prometheus: PrometheusSettings | None = (
+        None  # whom operations are asked of; without it the pods are read themselves
+    )

@@ -6,10 +6,10 @@ over the same number of slates, since coverage grows with their number.
 
 import math
 from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
+Slates = Sequence[Sequence[Hashable]]
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,8 @@ class Lists:
     novelty: float
 
 
-def compare_lists(log: pa.Table) -> tuple[Lists, Lists] | None:
-    """The canary's lists and the stable's, newest slates first; None while one of them has none."""
-    canary, stable = (
-        log.filter(pc.equal(log["variant"], variant))["slate"].to_pylist()[::-1] for variant in ("canary", "stable")
-    )
+def compare_lists(canary: Slates, stable: Slates) -> tuple[Lists, Lists] | None:
+    """The canary's lists and the stable's, of slates that come newest first; None while one of them has none."""
     slates = min(len(canary), len(stable))
     shown = Counter(item for slate in stable for item in slate)
     if not slates or not shown:
@@ -36,7 +33,7 @@ def compare_lists(log: pa.Table) -> tuple[Lists, Lists] | None:
     return _lists(canary[:slates], shown, len(stable)), _lists(stable[:slates], shown, len(stable))
 
 
-def _lists(slates: list[list[str]], shown: Counter[str], total: int) -> Lists:
+def _lists(slates: Slates, shown: Counter[Hashable], total: int) -> Lists:
     items = [item for slate in slates for item in slate]
     bits = [-math.log2(max(shown[item], 1) / total) for item in items]
     return Lists(len(slates), len(set(items)), sum(bits) / len(bits) if bits else 0.0)

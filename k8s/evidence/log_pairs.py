@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from feature_repo.core.workspace import Workspace
 from k8s.evidence.log_rows import LogRows
 from k8s.evidence.pairs import Pairs
 from k8s.evidence.window import Missing
@@ -47,12 +48,13 @@ _PAIRED = """
 class LogPairs:
     """Compares the answers to every mirrored request of the current shadow."""
 
-    def __init__(self, rows: LogRows, *, settled: timedelta = SETTLED) -> None:
-        self._rows = rows
+    def __init__(self, workspace: Workspace, *, settled: timedelta = SETTLED) -> None:
+        self._workspace = workspace
         self._settled = settled
+        self._shadow: tuple[str, datetime] | None = None
 
     def read(self, rollout: Rollout, *, now: datetime) -> Pairs | Missing:
-        log = self._rows.since(rollout.entered_at, rollout)
+        log = self._so_far(rollout)
         until = now - self._settled
         mirrored = sum(
             variant == "stable" and at <= until
@@ -61,6 +63,14 @@ class LogPairs:
         if not mirrored:
             return Missing("the request log holds no mirrored request that is old enough yet")
         return _compared(_paired(log, until), mirrored)
+
+    def _so_far(self, rollout: Rollout) -> pa.Table:
+        if self._shadow != (rollout.name, rollout.entered_at):
+            self._shadow = rollout.name, rollout.entered_at
+            self._rows = LogRows(self._workspace, COLUMNS, rollout, since=rollout.entered_at)
+            self._log = self._rows.schema.empty_table()
+        self._log = pa.concat_tables([self._log, self._rows.unread()])
+        return self._log
 
 
 def _paired(log: pa.Table, until: datetime) -> pa.Table:

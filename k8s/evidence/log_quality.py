@@ -3,23 +3,29 @@
 An impression belongs to the step in which its request was received, and takes its weight (see RateSums). Requests of
 the shadow and of pauses between attempts are left out. Users are told apart by their pseudonyms. Users who stay on a
 variant because their bucket decides are counted as units of the split; where few send one, the requests without are.
+
+A look reads and joins what came since the last one. A controller that was killed reads the attempt's files once more
+and goes on with the same figures.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo.core.workspace import Workspace
+from k8s.evidence.event_rows import EventRows
+from k8s.evidence.joined import Joined
 from k8s.evidence.lists import compare_lists
 from k8s.evidence.log_rows import LogRows
-from k8s.evidence.rates import Allotted, Quality, Rate, RateSums
+from k8s.evidence.rates import Allotted, Quality, Rate
 from k8s.evidence.window import Missing
 from k8s.rollout.rollout import Rollout
 from k8s.rollout.states import State
-from monitoring.experiments.impressions import impressions
 
 Array = np.ndarray[Any, Any]
 
@@ -29,57 +35,88 @@ STICKY = 0.9
 
 
 class LogQuality:
-    """Reads the log and the events at each look.
+    """Follows the log and the events.
 
-    `events` gives the unified events that answer slates, with request_id; `clicks` and `conversions` are the event
-    types that count for either rate.
+    `files` lists those that hold unified events that answer slates, with request_id; `clicks` and `conversions` are the
+    event types that count for either rate.
     """
 
     def __init__(
         self,
-        rows: LogRows,
-        events: Callable[[], pa.Table],
+        workspace: Workspace,
+        files: Callable[[], list[Path]],
         *,
         window: timedelta,
         clicks: tuple[str, ...],
         conversions: tuple[str, ...] = (),
     ) -> None:
-        self._rows = rows
-        self._events = events
+        self._workspace = workspace
+        self._files = files
         self._window = window
-        self._kinds = {"clicks": clicks, "conversions": conversions}
+        self._types = {"clicks": clicks, "conversions": conversions}
+        self._attempt: _Attempt | None = None
 
     def read(self, rollout: Rollout, *, now: datetime) -> Quality:
-        log = self._rows.since(rollout.started_at, rollout)
-        weights = _weights(log["received_at"], rollout)
-        log = log.append_column("weight", pa.array(weights)).filter(pa.array(weights > 0))
-        if not log.num_rows:
+        attempt = self._of(rollout)
+        attempt.follow(rollout, now=now)
+        joined = attempt.joined
+        newest, units = joined.newest(), joined.units()
+        if newest is None:
             nothing = Missing("the request log holds no request of a step yet")
             return Quality(nothing, nothing, nothing)
-        events = self._events()
-        rates = {kind: self._rate(log, events, types, now) for kind, types in self._kinds.items()}
-        sticky = 1 - log["bucket"].null_count / log.num_rows
-        in_step = log.filter(pc.greater_equal(log["received_at"], pa.scalar(rollout.entered_at)))
-        age = (now - pc.max(log["received_at"]).as_py()) / timedelta(seconds=1)
+        unsticky, total = (sum(each[part] for each in units.values()) for part in (1, 0))
+        sticky = 1 - unsticky / total
         return Quality(
-            clicks=rates["clicks"],
-            conversions=rates["conversions"],
-            allotted=_allotted(in_step, sticky),
+            clicks=self._rate(joined, "clicks"),
+            conversions=self._rate(joined, "conversions"),
+            allotted=_allotted(joined.units(rollout.entered_at), sticky),
             sticky_share=sticky,
-            lists=compare_lists(in_step),
-            age_seconds=age,
+            lists=compare_lists(*joined.slates(rollout.entered_at)),
+            age_seconds=(now - newest) / timedelta(seconds=1),
         )
 
-    def _rate(self, log: pa.Table, events: pa.Table, types: tuple[str, ...], now: datetime) -> Rate | Missing:
-        if not types:
+    def _of(self, rollout: Rollout) -> "_Attempt":
+        """The attempt's own rows; those of another are of no use to it."""
+        if self._attempt is None or self._attempt.key != _key(rollout):
+            if self._attempt:
+                self._attempt.joined.close()
+            every = (*self._types["clicks"], *self._types["conversions"])
+            self._attempt = _Attempt(
+                rollout,
+                LogRows(self._workspace, COLUMNS, rollout, since=rollout.started_at),
+                EventRows(self._files, every, since=rollout.started_at),
+                Joined(window=self._window, types=self._types),
+            )
+        return self._attempt
+
+    def _rate(self, joined: Joined, kind: str) -> Rate | Missing:
+        if not self._types[kind]:
             return Missing("no type of event counts for it")
-        shown = impressions(log, events, window=self._window, now=now, rewarded=types)
-        if not shown.num_rows:
-            return Missing("no impression is old enough to count yet")
-        keyed = shown.select(["request_id", "user_id", "variant", "clicked"]).join(
-            log.select(["request_id", "weight"]), "request_id"
-        )
-        return Rate(canary=_sums(keyed, "canary"), stable=_sums(keyed, "stable"))
+        return joined.rate(kind) or Missing("no impression is old enough to count yet")
+
+
+class _Attempt:
+    """What has been read of one attempt."""
+
+    def __init__(self, rollout: Rollout, rows: LogRows, events: EventRows, joined: Joined) -> None:
+        self.key = _key(rollout)
+        self.joined = joined
+        self._rows = rows
+        self._events = events
+        self._early = rows.schema.empty_table()
+
+    def follow(self, rollout: Rollout, *, now: datetime) -> None:
+        """Take what is new. What was received after `now`, by another clock, may be of a step that is not known yet."""
+        rows = pa.concat_tables([self._early, self._rows.unread()])
+        known = pc.less(rows["received_at"], pa.scalar(now))
+        self._early, rows = rows.filter(pc.invert(known)), rows.filter(known)
+        weights = _weights(rows["received_at"], rollout)
+        rows = rows.append_column("weight", pa.array(weights)).filter(pa.array(weights > 0))
+        self.joined.add(rows, self._events.unread(), now=now)
+
+
+def _key(rollout: Rollout) -> tuple[str, datetime]:
+    return rollout.name, rollout.started_at
 
 
 def _weights(received: pa.ChunkedArray, rollout: Rollout) -> Array:
@@ -93,29 +130,10 @@ def _weights(received: pa.ChunkedArray, rollout: Rollout) -> Array:
     return found
 
 
-def _sums(shown: pa.Table, variant: str) -> RateSums:
-    """Sums over the users of one variant. An impression of the canary weighs what the stable's share is, and v.v."""
-    mine = shown.filter(pc.equal(shown["variant"], variant))
-    share = mine["weight"].to_numpy()
-    weight = 1 - share if variant == "canary" else share
-    users = mine["user_id"].combine_chunks().dictionary_encode()
-    rows, count = users.indices.to_numpy(), len(users.dictionary)
-    clicked = mine["clicked"].to_numpy()
-    a, b = (np.bincount(rows, weights=weights, minlength=count) for weights in (weight * clicked, weight))
-    raw = (float(count), float(len(clicked)), float(clicked.sum()))
-    return RateSums(*raw, *map(float, (a.sum(), b.sum(), a @ a, a @ b, b @ b)))
-
-
-def _allotted(log: pa.Table, sticky: float) -> Allotted | Missing:
+def _allotted(units: dict[bool, tuple[int, int, int]], sticky: float) -> Allotted | Missing:
     """Users where buckets decide; else the requests without a bucket, which alone fall under the weight."""
-    if not log.num_rows:
+    if not units:
         return Missing("the request log holds no request of this step yet")
-    if sticky < STICKY:
-        rows = log.filter(pc.is_null(log["bucket"]))
-        return Allotted(float(pc.sum(pc.equal(rows["variant"], "canary")).as_py() or 0), rows.num_rows, "requests")
-    rows = log.filter(pc.is_valid(log["bucket"]))
-    users = {
-        variant: float(pc.count_distinct(rows.filter(pc.equal(rows["variant"], variant))["user_id"]).as_py())
-        for variant in ("canary", "stable")
-    }
-    return Allotted(users["canary"], users["canary"] + users["stable"])
+    part, unit = (1, "requests") if sticky < STICKY else (2, "users")
+    canary, stable = (float(units.get(one, (0, 0, 0))[part]) for one in (True, False))
+    return Allotted(canary, canary + stable, unit)

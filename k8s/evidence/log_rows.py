@@ -1,4 +1,4 @@
-"""The rows of the request log that a rollout made: read once a file, since a finished file never changes."""
+"""The rows of the request log that an attempt of a rollout made, each handed out once: finished files never change."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,48 +17,38 @@ EARLIER = timedelta(minutes=1)
 
 
 class LogRows:
-    """Rows of both variants since a moment, with these columns."""
+    """Rows of both variants received from `since` on, with these columns."""
 
-    def __init__(self, workspace: Workspace, columns: tuple[str, ...]) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, columns: tuple[str, ...], rollout: Rollout, *, since: datetime) -> None:
         needed = {"request_id", "received_at", "variant", "model_version", "rollout", *columns}
-        self._schema = pa.schema([field for field in REQUEST_LOG_SCHEMA if field.name in needed])
-        self._read: dict[Path, pa.Table] = {}
-        self._whose: str | None = None  # the rollout that the rows read so far are of
+        self.schema = pa.schema([field for field in REQUEST_LOG_SCHEMA if field.name in needed])
+        self._workspace = workspace
+        self._rollout = rollout
+        self._since = since
+        self._read: set[Path] = set()
 
-    def since(self, moment: datetime, rollout: Rollout) -> pa.Table:
-        """Rows received from `moment` on by the versions of this rollout, oldest first.
-
-        A process that was told its rollout writes the name; rows with another name are another rollout's.
-        """
-        if self._whose != rollout.name:
-            self._read, self._whose = {}, rollout.name
-        first = (moment - EARLIER).strftime("%Y%m%dT%H%M%S")
-        files = [file for file in request_log_files(self._workspace) if file.name >= first]
-        for file in files:
-            if file not in self._read:
-                self._read[file] = self._mine(_table(file, self._schema), rollout)
-        tables = [self._read[file] for file in files]
-        if not tables:
-            return self._schema.empty_table()
-        rows = pa.concat_tables(tables)
-        return rows.filter(pc.greater_equal(rows["received_at"], pa.scalar(moment))).sort_by("received_at")
-
-    def _mine(self, rows: pa.Table, rollout: Rollout) -> pa.Table:
-        served = {"stable": rollout.champion, "canary": rollout.challenger}
-        fitting = pa.array(
-            [
-                served.get(variant) == version and name in (None, rollout.name)
-                for variant, version, name in zip(
-                    *(rows[column].to_pylist() for column in ("variant", "model_version", "rollout")), strict=True
-                )
-            ],
-            pa.bool_(),
+    def unread(self) -> pa.Table:
+        """Rows of the files that are there since the last call, in no order."""
+        first = (self._since - EARLIER).strftime("%Y%m%dT%H%M%S")
+        files = [file for file in request_log_files(self._workspace) if file.name >= first and file not in self._read]
+        self._read.update(files)
+        return pa.concat_tables(
+            [self.schema.empty_table(), *(self._mine(table_of(file, self.schema)) for file in files)]
         )
-        return rows.filter(fitting)
+
+    def _mine(self, rows: pa.Table) -> pa.Table:
+        """Those of this rollout's versions; rows that name another rollout are that one's."""
+        served = (("stable", self._rollout.champion), ("canary", self._rollout.challenger))
+        ours = [
+            pc.and_(pc.equal(rows["variant"], one), pc.equal(rows["model_version"], version)) for one, version in served
+        ]
+        named = pc.fill_null(pc.equal(rows["rollout"], self._rollout.name), True)
+        recent = pc.greater_equal(rows["received_at"], pa.scalar(self._since))
+        return rows.filter(pc.and_(pc.and_(pc.or_(*ours), named), recent))
 
 
-def _table(file: Path, schema: pa.Schema) -> pa.Table:
+def table_of(file: Path, schema: pa.Schema) -> pa.Table:
+    """These columns of a file; one that it is too old to have is null in its rows."""
     with pq.ParquetFile(file) as parquet:
         held = [name for name in schema.names if name in parquet.schema_arrow.names]
         table = parquet.read(held)

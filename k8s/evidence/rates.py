@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from k8s.evidence.lists import Lists
+from k8s.evidence.ratio import SumRatio
 from k8s.evidence.window import Missing
 
 
@@ -27,19 +28,13 @@ class RateSums:
     bb: float
 
     @property
-    def rate(self) -> float:
+    def ratio(self) -> SumRatio:
         """Weighted clicks a weighted impression."""
-        return self.a / self.b
+        return SumRatio(self.users, self.a, self.b, self.aa, self.ab, self.bb)
 
     @property
-    def variance(self) -> float:
-        """Of the rate, clustered by user: the linearised variance of a ratio.
-
-        W. G. Cochran (1977), Sampling Techniques, 3rd edition, section 6.3 (ratio estimator) over clusters.
-        """
-        rate = self.rate
-        residual = self.aa - 2 * rate * self.ab + rate * rate * self.bb
-        return residual / (self.b * self.b) * self.users / (self.users - 1)
+    def rate(self) -> float:
+        return self.ratio.value
 
     def __add__(self, other: "RateSums") -> "RateSums":
         """Of two groups that share no user."""

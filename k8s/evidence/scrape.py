@@ -1,4 +1,4 @@
-"""A pod's own /metrics: Prometheus text becomes a scrape, two scrapes become a window.
+"""A pod's counters at one moment, read off its own /metrics; two of them become a window.
 
 A counter that fell, a family that is not declared, a value that is no number: all of them are missing evidence with a
 reason. A declared counter without samples is zero, since a client library shows a labelled series only from its first
@@ -6,25 +6,29 @@ increment on.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
-from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from k8s.evidence.window import Latencies, Missing, Window
 
+# Families, and the samples of theirs that are read.
 REQUESTS = "recommend_requests"
 DEGRADED = "recommend_degraded"
 DURATION = "recommend_duration_seconds"
+NEEDED = {REQUESTS: f"{REQUESTS}_total", DEGRADED: f"{DEGRADED}_total", DURATION: f"{DURATION}_bucket"}
+CPU, STARTED = "process_cpu_seconds_total", "process_start_time_seconds"
 
 
 @dataclass(frozen=True)
 class Scrape:
     """Counters of one pod since it started. `reached[i]` requests took at most `bounds_ms[i]` milliseconds.
 
-    `started` is the pod's own word on when it started, in Unix seconds, where it gives one.
+    `started` is the pod's own word on when it started, in Unix seconds, and `cpu` on the seconds of CPU time that its
+    process took, where it gives them. `at` is when it was read, in Unix seconds.
     """
 
     requests: float
@@ -33,6 +37,8 @@ class Scrape:
     bounds_ms: tuple[float, ...]
     reached: tuple[float, ...]
     started: float | None = None
+    cpu: float | None = None
+    at: float = 0.0
 
     @property
     def counters(self) -> tuple[float, ...]:
@@ -54,14 +60,19 @@ def parse(text: str) -> Scrape | Missing:
         families = {family.name: family for family in text_string_to_metric_families(text)}
     except (ValueError, KeyError, IndexError) as error:
         return Missing(f"/metrics is no Prometheus text ({error})")
-    if absent := [name for name in (REQUESTS, DEGRADED, DURATION) if name not in families]:
-        return Missing(f"/metrics does not declare {', '.join(absent)}")
+    return counters(families, [sample for family in families.values() for sample in family.samples])
+
+
+def counters(declared: Collection[str], samples: Iterable[Sample]) -> Scrape | Missing:
+    """A pod's counters from its samples, whoever gave them; `declared` are the families that there are."""
+    if absent := [name for name in NEEDED if name not in declared]:
+        return Missing(f"the metrics do not declare {', '.join(absent)}")
     try:
-        found = _read(families)
+        found = _read(list(samples))
     except ValueError as error:
-        return Missing(f"/metrics holds a label that is no number ({error})")
+        return Missing(f"the metrics hold a label that is no number ({error})")
     whole = all(math.isfinite(value) for value in found.counters)
-    return found if whole else Missing("/metrics holds a count that is no number")
+    return found if whole else Missing("the metrics hold a count that is no number")
 
 
 def difference(before: Scrape | Missing, after: Scrape | Missing) -> Window | Missing:
@@ -96,26 +107,32 @@ def _window(bounds_ms: tuple[float, ...], requests: float, errors: float, degrad
     return window_of(bounds_ms, (requests, errors, degraded), reached)
 
 
-def _read(families: Mapping[str, Metric]) -> Scrape:
+def _read(samples: list[Sample]) -> Scrape:
     # Errors are the answers of 500 and above; a 4xx is the caller's own.
-    requests = _by_label(families[REQUESTS], "_total", "code")
-    buckets = {float(le): count for le, count in _by_label(families[DURATION], "_bucket", "le").items()}
-    started = families.get("process_start_time_seconds")
+    requests = _by_label(samples, REQUESTS, "code")
+    buckets = {float(le): count for le, count in _by_label(samples, DURATION, "le").items()}
     return Scrape(
         requests=sum(requests.values()),
         errors=sum(count for code, count in requests.items() if int(code) >= 500),
-        degraded=sum(_by_label(families[DEGRADED], "_total", "part").values()),
+        degraded=sum(_by_label(samples, DEGRADED, "part").values()),
         bounds_ms=tuple(1000.0 * le for le in sorted(buckets)),
         reached=tuple(buckets[le] for le in sorted(buckets)),
-        started=started.samples[0].value if started and started.samples else None,
+        started=_alone(samples, STARTED),
+        cpu=_alone(samples, CPU),
     )
 
 
-def _by_label(family: Metric, suffix: str, label: str) -> Mapping[str, float]:
+def _by_label(samples: list[Sample], family: str, label: str) -> Mapping[str, float]:
     """Sum of the samples for each value of one label, over all other labels."""
     sums: dict[str, float] = {}
-    for sample in family.samples:
-        if sample.name == family.name + suffix:
+    for sample in samples:
+        if sample.name == NEEDED[family]:
             value = sample.labels.get(label, "")
             sums[value] = sums.get(value, 0.0) + sample.value
     return sums
+
+
+def _alone(samples: list[Sample], name: str) -> float | None:
+    """The value of a sample that there is once; None where there is none, or no number."""
+    found = next((sample.value for sample in samples if sample.name == name), math.nan)
+    return found if math.isfinite(found) else None

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from itertools import accumulate
 
+from k8s.evidence.cpu import Cpu
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -77,7 +79,8 @@ class Operations:
 
     canary: Window | Missing
     stable: Window | Missing
-    age_seconds: float = 0.0  # since the younger of the two was read
+    age_seconds: float = 0.0  # since the older of the two was read
+    cpu: Cpu | Missing = Missing("nobody read the pods' CPU time")
 
 
 def flaw(window: Window) -> str | None:

@@ -7,7 +7,15 @@ rolls back a canary that is no worse than what is tolerated is at most the sum o
 import math
 
 # Parts of the policy's false_alarm. They sum to one; the part of a rate that is not judged is not used.
-PARTS = {"clicks": 0.4, "conversions": 0.1, "errors": 0.2, "degraded": 0.1, "p50": 0.1, "tail": 0.1}
+PARTS = {
+    "clicks": 0.4,
+    "conversions": 0.1,
+    "errors": 0.2,
+    "degraded": 0.05,
+    "p50": 0.1,
+    "tail": 0.1,
+    "saturation": 0.05,
+}
 # Operations start anew at every step, since load is what a step changes. The shadow gets this part, and every later
 # step half of what is left: a fault of the build itself shows in the first step, which has the fewest requests.
 SHADOW_PART = 0.1

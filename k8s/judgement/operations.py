@@ -1,4 +1,4 @@
-"""The judgement of operations: errors, degraded answers and latency of the canary against the stable's same window.
+"""The judgement of operations: errors, degraded answers, latency and saturation against the stable's same window.
 
 - shares (errors, degraded): FAIL when the excess over the stable's share is shown to be more than what is tolerated,
 PASS when it is shown to be less than the limit.
@@ -6,6 +6,7 @@ PASS when it is shown to be less than the limit.
 up to the next bound of the histogram. FAIL when more than 50 % or 1 % of the canary's requests are shown to take
 longer, PASS when fewer are. That tests a quantile without a model of latency: W. J. Conover, Practical Nonparametric
 Statistics, section 3.2. The stable's quantile is taken as known: its error is far smaller than the ratio.
+- saturation: CPU time a request, see saturation.py.
 
 Neither shown: INCONCLUSIVE. So is no data, NaN, a stale window, or too few requests.
 """
@@ -17,6 +18,7 @@ from k8s.evidence.window import Missing, Operations, Window, flaw
 from k8s.judgement.alarm import log_needed, operations_alarm
 from k8s.judgement.finding import Finding
 from k8s.judgement.mixture import log_chance, log_mixture
+from k8s.judgement.saturation import judge_saturation
 from k8s.judgement.two_shares import Count, log_e_above, log_e_below
 from k8s.policy.rules import CanaryPolicy, ShareRule
 from training.verdict import Verdict
@@ -37,6 +39,9 @@ def judge_operations(seen: Operations, policy: CanaryPolicy, *, index: int) -> I
     yield _share("degraded", canary.degraded, stable.degraded, (canary, stable), policy, policy.degraded, index)
     for name, share in (("p50", 0.5), ("tail", policy.latency.tail)):
         yield _quantile(name, share, (canary, stable), policy, index)
+    if policy.saturation is not None:
+        level = operations_alarm(policy.false_alarm, "saturation", index)
+        yield judge_saturation(seen.cpu, policy.saturation, false_alarm=level, false_pass=policy.false_pass)
 
 
 def _open(reason: str) -> Finding:

@@ -14,7 +14,8 @@ from k8s.evidence.rates import Allotted, Quality, Rate
 from k8s.evidence.window import Missing
 from k8s.judgement.alarm import log_needed, rate_alarm
 from k8s.judgement.finding import Finding
-from k8s.judgement.mixture import log_chance, log_e_normal, log_mixture
+from k8s.judgement.mixture import log_chance, log_mixture
+from k8s.judgement.two_ratios import log_e_above, log_e_below
 from k8s.policy.rules import CanaryPolicy, RateRule
 from training.verdict import Verdict
 
@@ -60,7 +61,8 @@ def _rate(name: str, seen: Rate | Missing, rule: RateRule, policy: CanaryPolicy,
     if too_little := _too_little(seen, rule):
         return Finding.open(name, f"{name}: {too_little}", holds=holds)
     alarm = log_needed(rate_alarm(policy.false_alarm, name))
-    failed = _log_e(seen, rule.tolerated, rule, sign=-1) >= alarm
+    ours, theirs, scale = seen.canary.ratio, seen.stable.ratio, rule.tuned_for
+    failed = log_e_below(ours, theirs, times=1 - rule.tolerated, scale=scale) >= alarm
     told = (
         f"{name}: canary {seen.canary.rate:.3%} of {seen.canary.impressions:g} impressions, stable "
         f"{seen.stable.rate:.3%} of {seen.stable.impressions:g}; change {seen.canary.rate / seen.stable.rate - 1:+.1%} "
@@ -69,7 +71,7 @@ def _rate(name: str, seen: Rate | Missing, rule: RateRule, policy: CanaryPolicy,
     if not holds:
         return Finding.of(name, told, failed=failed, passed=not failed, holds=False)
     limit = rule.limits[index]
-    passed = _log_e(seen, limit, rule, sign=+1) >= log_needed(policy.false_pass)
+    passed = log_e_above(ours, theirs, times=1 - limit, scale=scale) >= log_needed(policy.false_pass)
     return Finding.of(name, f"{told}, limit {-limit:+.0%}", failed=failed, passed=passed)
 
 
@@ -87,18 +89,7 @@ def _too_little(seen: Rate, rule: RateRule) -> str | None:
     return None
 
 
-def _log_e(seen: Rate, loss: float, rule: RateRule, *, sign: int) -> float:
-    """Against "the canary's rate is at most (1 - loss) of the stable's" with sign +1, "at least" with -1."""
-    kept = 1 - loss
-    error = math.sqrt(seen.canary.variance + kept * kept * seen.stable.variance)
-    if error <= 0:
-        return -math.inf
-    above = seen.canary.rate - kept * seen.stable.rate
-    information = (seen.stable.rate / error) ** 2
-    return log_e_normal(sign * above / error, information, scale=rule.tuned_for)
-
-
 def _standard_error(seen: Rate) -> float:
     """Of the relative change, to first order."""
     ratio = seen.canary.rate / seen.stable.rate
-    return math.sqrt(seen.canary.variance + ratio * ratio * seen.stable.variance) / seen.stable.rate
+    return math.sqrt(seen.canary.ratio.variance + ratio * ratio * seen.stable.ratio.variance) / seen.stable.rate

@@ -12,6 +12,20 @@ class Fault(StrEnum):
     WORSE = "worse"  # simulated people click a third as often on its slates
     NODATA = "nodata"  # no metrics
 
+    @property
+    def told(self) -> str:
+        """What it does, for a reader of the report."""
+        return _TOLD[self]
+
+
+_TOLD = {
+    Fault.NONE: "nothing goes wrong",
+    Fault.ERRORS: "every tenth request to the canary fails",
+    Fault.SLOW: "every answer of the canary takes 100 ms more",
+    Fault.WORSE: "people click a third as often on the canary's slates",
+    Fault.NODATA: "the canary has no metrics",
+}
+
 
 class Users(StrEnum):
     """Who asks."""

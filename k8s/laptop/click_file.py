@@ -25,12 +25,10 @@ class ClickFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        held = [pq.read_table(file, schema=_SCHEMA) for file in sorted(folder.glob("*.parquet"))]
-        self._table = pa.concat_tables([_SCHEMA.empty_table(), *held])
 
-    def table(self) -> pa.Table:
-        """All clicks so far, as events that answer slates."""
-        return self._table
+    def files(self) -> list[Path]:
+        """All clicks so far, as files of events that answer slates."""
+        return sorted(self._folder.glob("*.parquet"))
 
     def add(self, rows: list[dict[str, object]]) -> None:
         """Keep clicks: request_id, item_id and timestamp of each."""
@@ -45,4 +43,3 @@ class ClickFiles:
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         pq.write_table(new, partial)
         partial.replace(path)
-        self._table = pa.concat_tables([self._table, new])

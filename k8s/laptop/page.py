@@ -44,11 +44,22 @@ def page_of(report: Mapping[str, Any], shadow: Mapping[str, Any] | None = None) 
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
-        f'<p class="state">{escape(report["end_state"])}</p><ul>{reasons}</ul>'
-        f"{_charts(report['steps'])}{_table(report)}"
-        f'<p class="soft">{_NOTES[report["users"]]}{_sticky(report)}</p>{_shadow(shadow)}{_history(report)}'
+        f'{_rehearsal(report)}<p class="state">{escape(report["end_state"])}</p><ul>{reasons}</ul>'
+        f"{_steps(report)}{_shadow(shadow)}{_history(report)}"
         "</main></body></html>\n"
     )
+
+
+def _steps(report: Mapping[str, Any]) -> str:
+    if not report["steps"]:
+        return "<p>It ended before its first step: no user saw the canary.</p>"
+    note = f'<p class="soft">{_NOTES[report["users"]]}{_sticky(report)}</p>'
+    return f"{_charts(report['steps'])}{_table(report)}{note}{_lists(report)}"
+
+
+def _rehearsal(report: Mapping[str, Any]) -> str:
+    why = report.get("rehearsal")
+    return f"<p>A rehearsal, which no promotion is decided on: {escape(why)}.</p>" if why else ""
 
 
 def _sticky(report: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The policy of `python -m k8s canary`, for a few thousand requests in half a minute instead of half a million."""
 
-from k8s.policy.rules import CanaryPolicy, LatencyRule, RateRule, RolloutPolicy, ShadowPolicy, ShareRule
+from k8s.policy.rules import CanaryPolicy, LatencyRule, RateRule, RolloutPolicy, SaturationRule, ShadowPolicy, ShareRule
 
 # Wider everywhere than the default: two steps, limits that some hundred requests can rule out, and p95 in place of
 # p99, which nearly 500 requests a step would be needed for. The floor is what one busy laptop adds now and then.
@@ -18,6 +18,8 @@ LAPTOP = RolloutPolicy.model_validate(
                 "errors": ShareRule.model_validate({"tolerated": "1 %", "limit": "5 %"}),
                 "degraded": ShareRule.model_validate({"tolerated": "2 %", "limit": "8 %"}),
                 "latency": LatencyRule.model_validate({"tail": "95 %", "max_ratio": "1.5 x", "floor": "25 ms"}),
+                # Ten looks a second apart are too few to rule anything out, so it never holds a step here.
+                "saturation": SaturationRule.model_validate({"tolerated": "3 x", "limit": None, "idle": "10 %"}),
                 "clicks": RateRule.model_validate(
                     {
                         "tolerated": "5 %",

@@ -9,8 +9,13 @@ from k8s.rollout.states import State
 from training.verdict import Verdict
 
 
-def canary_report(rollout: Rollout, records: Records, *, users: str, now: datetime) -> dict[str, Any]:
-    """The whole rollout. `users` says who asked: "simulated" or "replay"; a replayed click is shown, never judged."""
+def canary_report(
+    rollout: Rollout, records: Records, *, users: str, now: datetime, rehearsal: str | None = None
+) -> dict[str, Any]:
+    """The whole rollout. `users` says who asked: "simulated" or "replay"; a replayed click is shown, never judged.
+
+    `rehearsal` says why it is no evidence for a promotion; None where it is.
+    """
     steps = records.steps(rollout, State.CANARY)
     return {
         **_about(rollout, now),
@@ -18,6 +23,7 @@ def canary_report(rollout: Rollout, records: Records, *, users: str, now: dateti
         "verdict": VERDICTS.get(rollout.state, Verdict.INCONCLUSIVE).value,
         "reasons": list(rollout.reasons),
         "users": users,
+        "rehearsal": rehearsal,
         "judged_on": "operations and clicks" if rollout.policy.canary.clicks else "operations",
         "sticky_share": next((step["quality"]["sticky_share"] for step in reversed(steps) if "quality" in step), None),
         "steps": steps,

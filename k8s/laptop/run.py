@@ -2,15 +2,15 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from feature_repo.core.workspace import Workspace, read_json, write_json
-from k8s.evidence import log_pairs, log_quality
-from k8s.evidence.log_rows import LogRows
+from k8s.evidence.log_pairs import LogPairs
+from k8s.evidence.log_quality import LogQuality
 from k8s.evidence.looks import EvidenceLooks
 from k8s.evidence.pod_metrics import PodMetrics
 from k8s.laptop.callers import Callers, Tally, ask
@@ -31,7 +31,9 @@ from k8s.rollout.command import local_store
 from k8s.rollout.rollout import Rollout
 from k8s.rollout.states import State
 
-REPORT, SHADOW, PAGE = "canary.json", "shadow.json", "canary.html"
+REPORT, SHADOW = "canary.json", "shadow.json"
+# What a rehearsal writes in place of canary.json and canary.html, which a promotion is decided on.
+REHEARSAL = "rehearsal.json"
 # Requests under way at a time: enough to overlap, too few to make two cores queue.
 CALLERS = 2
 # Requests sent to each pod itself before the first window, so that neither is judged on its first, cold answers.
@@ -66,11 +68,16 @@ def run_canary(
     users: Users = Users.SIMULATED,
     serve: Serve = serving_command,
 ) -> dict[str, Any]:
-    """Run a rollout to its end, or on from where a kill left it; write its reports. canary.json comes back too."""
+    """Run a rollout to its end, or on from where a kill left it; write its reports. The report comes back too.
+
+    With a fault, or of versions that are decided on, it is a rehearsal: its report is rehearsal.json, and what a
+    promotion reads stays as it was.
+    """
     if fault is Fault.WORSE and users is Users.REPLAY:
         raise ReleaseError("FAULT=worse needs people who click: USERS=simulated; got USERS=replay")
     visits = held_out_visits(workspace)
-    rollout = _begun(workspace, versions, policy if users is Users.SIMULATED else _operations_only(policy))
+    asked = policy if users is Users.SIMULATED else _operations_only(policy)
+    rollout = begun(workspace, versions, asked, fault)
     folder = folder_of(workspace)
     env = {"SERVE_ROLLOUT": rollout.name, "SERVE_LOG_FLUSH_SECONDS": "0.3"}
     records = Records(folder / "records.json", rollout)
@@ -81,24 +88,32 @@ def run_canary(
         end = _rolled(
             workspace, stage, rollout, records, _asking(workspace, visits, users), screen, lost=fault is Fault.WORSE
         )
-    return _reported(workspace, end, records, users)
+    return _reported(workspace, end, records, users, rehearsal=_rehearsal(versions, fault))
+
+
+def _rehearsal(versions: Versions, fault: Fault) -> str | None:
+    """Why a rollout is a rehearsal; None where it is the release itself."""
+    if fault is not Fault.NONE:
+        return f"FAULT={fault}: {fault.told}"
+    return f"version {versions.challenger} is champion already" if versions.decided else None
 
 
 def _operations_only(policy: RolloutPolicy) -> RolloutPolicy:
     return policy.model_copy(update={"canary": policy.canary.model_copy(update={"clicks": None, "conversions": None})})
 
 
-def _begun(workspace: Workspace, versions: Versions, policy: RolloutPolicy) -> Rollout:
-    """The rollout that was interrupted, if it is of these versions and this policy; else a new one in its place."""
+def begun(workspace: Workspace, versions: Versions, policy: RolloutPolicy, fault: Fault) -> Rollout:
+    """The rollout that was interrupted, if it is of these versions, this policy and fault; else a new one."""
     store = local_store(workspace)
     held = store.load()
+    pair = f"{versions.champion}-{versions.challenger}"
+    label = pair if fault is Fault.NONE else f"{pair}-{fault}"
     if held and not held[0].ended:
         before = held[0]
-        if (before.champion, before.challenger, before.policy) == (versions.champion, versions.challenger, policy):
+        if (before.name.rpartition("-")[0], before.policy) == (label, policy):
             return before
     now = datetime.now(UTC)
-    name = f"{versions.champion}-{versions.challenger}-{now:%Y%m%d%H%M%S}"
-    rollout = Rollout.begin(name, versions.champion, versions.challenger, policy, now=now)
+    rollout = Rollout.begin(f"{label}-{now:%Y%m%d%H%M%S}", versions.champion, versions.challenger, policy, now=now)
     store.save(rollout, held[1] if held else None)
     return rollout
 
@@ -125,10 +140,8 @@ def _rolled(
     clicks = ClickFiles(folder_of(workspace) / "clicks" / rollout.name)
     with ThreadPoolExecutor(CALLERS) as pool, loopback_client() as client:
         callers = Callers(asking(), client=client, pool=pool, clicks=clicks, worse_canary=lost)
-        quality = log_quality.LogQuality(
-            LogRows(workspace, log_quality.COLUMNS), clicks.table, window=ATTRIBUTION, clicks=(CLICK,)
-        )
-        pairs = log_pairs.LogPairs(LogRows(workspace, log_pairs.COLUMNS), settled=SETTLED)
+        quality = LogQuality(workspace, clicks.files, window=ATTRIBUTION, clicks=(CLICK,))
+        pairs = LogPairs(workspace, settled=SETTLED)
         looks = EvidenceLooks(
             stage.pods,
             PodMetrics(client),
@@ -156,20 +169,27 @@ def _rolled(
         )
 
 
-def _reported(workspace: Workspace, end: Rollout, records: Records, users: Users) -> dict[str, Any]:
+def _reported(
+    workspace: Workspace, end: Rollout, records: Records, users: Users, *, rehearsal: str | None
+) -> dict[str, Any]:
     now = datetime.now(UTC)
-    report = canary_report(end, records, users=users.value, now=now)
+    report = canary_report(end, records, users=users.value, now=now, rehearsal=rehearsal)
     shadow = shadow_report(end, records, now=now)
-    if shadow:
+    if shadow and not rehearsal:
         write_json(workspace.reports / SHADOW, shadow)
-    write_json(workspace.reports / REPORT, report)
-    write_page(workspace, report, shadow)
+    path = report_path(workspace, report)
+    write_json(path, report)
+    write_page(path.with_suffix(".html"), report, shadow)
     return report
 
 
-def write_page(workspace: Workspace, report: dict[str, Any], shadow: dict[str, Any] | None) -> None:
-    """Write canary.html so that a reader sees the old page or the new one."""
-    page = workspace.reports / PAGE
+def report_path(workspace: Workspace, report: Mapping[str, Any]) -> Path:
+    """Where a rollout's report is; its page has the same name."""
+    return workspace.reports / (REHEARSAL if report.get("rehearsal") else REPORT)
+
+
+def write_page(page: Path, report: Mapping[str, Any], shadow: dict[str, Any] | None) -> None:
+    """Write a page so that a reader sees the old one or the new one."""
     partial = page.with_name(f".{page.name}.{os.getpid()}.partial")
     partial.write_text(page_of(report, shadow), encoding="utf-8")
     partial.replace(page)

@@ -10,9 +10,16 @@ from rich.table import Table
 
 from feature_repo.core.console import console
 from k8s.rollout.rollout import Rollout
+from k8s.rollout.states import State
 from training.verdict import Verdict
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+
+# The last measure of a step by who asked: its column, and what stands in it.
+_COLUMN = {
+    "simulated": ("clicks", "clicks an impression since the rollout began"),
+    "replay": ("hits", "hits: share of slates with the item of their event"),
+}
 
 
 class Screen:
@@ -63,17 +70,26 @@ def on_screen() -> Iterator[Screen]:
         yield Screen(progress)
 
 
+def why(report: Mapping[str, Any]) -> list[str]:
+    """The reasons of a bad end alone: what failed, or what was open to the last; all of them where there is neither."""
+    deciding = {State.ROLLED_BACK: Verdict.FAIL, State.HALTED: Verdict.INCONCLUSIVE}.get(State(report["end_state"]))
+    if deciding is None:
+        return []
+    reasons = [str(reason) for reason in report["reasons"]]
+    return [reason for reason in reasons if reason.endswith(f"({deciding})")] or reasons
+
+
 def summary(report: Mapping[str, Any]) -> Table:
     """The steps of a finished rollout as a table."""
     table = Table(title=f"canary: version {report['challenger']} against {report['champion']}: {report['end_state']}")
-    rate = "clicks an impression" if report["users"] == "simulated" else "hit rate (replay)"
+    rate, told = _COLUMN[report["users"]]
     for column in ("weight", "requests", "failed", "errors", "degraded", "p99 ms", rate, "verdict"):
         table.add_column(column, justify="right")
     for step in report["steps"]:
         pairs = [_pair(step, key) for key in ("errors", "degraded", "p99_ms")]
         sent = (f"{step['weight']} %", str(step["requests"]), str(step["failed"]))
         table.add_row(*sent, *pairs, _rates(step), step["verdict"])
-    seen = "stable / canary, since the step began; clicks since the rollout began"
+    seen = f"stable / canary, since the step began; {told}"
     table.caption = seen if report["steps"] else "it ended before its first step: no user saw the canary"
     return table
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from k8s.lint.command_lines import refusal
 from k8s.lint.problem import Known, Manifests, Problem
 from k8s.lint.render import Manifest
 
@@ -54,15 +55,10 @@ def _broken(said: Manifest) -> list[str]:
     return [words for words, holds in wanted.items() if not holds]
 
 
-def commands(manifests: Manifests, known: Known) -> Iterator[Problem]:
-    """`python -m MODULE COMMAND` names a module and a command of ours."""
+def commands(manifests: Manifests, _: Known) -> Iterator[Problem]:
+    """What a container runs is a line that the command named in it takes, with its options and their values."""
     for workload in manifests.workloads():
         for container in workload.containers:
-            command = [str(word) for word in container.get("command", ())]
-            if command and (command[:2] != ["python", "-m"] or not _exists(command[2:4], known)):
-                says = f"expected python -m with a module of {sorted(known.commands)} and its command; got {command}"
+            line = [str(word) for key in ("command", "args") for word in container.get(key, ())]
+            if line and (says := refusal(line)):
                 yield Problem("commands", workload.where, says)
-
-
-def _exists(words: list[str], known: Known) -> bool:
-    return len(words) == 2 and words[1] in known.commands.get(words[0], frozenset())

@@ -4,7 +4,6 @@ A release never imports the service, so its settings and paths are read from its
 """
 
 import ast
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from feature_repo.core.workspace import PROJECT
 from k8s.lint.problem import Known
 
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
-# Modules whose commands a container may run.
-MODULES = ("feature_repo", "training", "monitoring", "k8s")
 
 
 class UnknownSource(RecommenderError):
@@ -27,8 +24,11 @@ def known() -> Known:
 
     return Known(
         settings=serve_settings(PROJECT / "serving" / "settings.py"),
-        served={"serving": served_paths(PROJECT / "serving"), "k8s controller": PATHS},
-        commands={module: commands_of(module) for module in MODULES},
+        served={
+            "serving": served_paths(PROJECT / "serving"),
+            "k8s controller": PATHS,
+            "monitoring export": frozenset({"/metrics"}),
+        },
         external=tuple(external(MANIFESTS / "external.yaml")),
     )
 
@@ -79,11 +79,3 @@ def _texts(source: Path, constant: str) -> set[str]:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == constant for t in node.targets):
             return {str(one.value) for one in ast.walk(node.value) if isinstance(one, ast.Constant)}
     return set()
-
-
-def commands_of(module: str) -> frozenset[str]:
-    """Names of the commands of `python -m MODULE`."""
-    app = import_module(f"{module}.__main__").app
-    single = [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]
-    groups = [group.name for group in app.registered_groups]
-    return frozenset(str(name) for name in [*single, *groups])

@@ -24,12 +24,11 @@ class Known:
     """What holds outside the manifests.
 
     `settings`: the variables that a serving process knows; `served`: paths that each kind of server answers;
-    `commands`: for each module of ours the commands it has; `external`: objects that somebody else makes.
+    `external`: objects that somebody else makes.
     """
 
     settings: frozenset[str]
     served: Mapping[str, frozenset[str]]
-    commands: Mapping[str, frozenset[str]]
     external: tuple[Manifest, ...] = ()
 
 

@@ -40,6 +40,28 @@ class LatencyRule(_Part):
     floor: Milliseconds = "2 ms"  # type: ignore[assignment]
 
 
+class SaturationRule(_Part):
+    """CPU time that a request takes of the canary's pods, in times of what it takes of the stable's.
+
+    It says how full a pod would be at full traffic, which a canary with little of it does not show.
+    """
+
+    tolerated: Ratio = "1.5 x"  # type: ignore[assignment]  # FAIL when the ratio is shown to be more than this
+    # PASS when the ratio is shown to be less than this. Null: it can end a rollout and never holds one up.
+    limit: Ratio | None = "2 x"  # type: ignore[assignment]
+    # Of a CPU, for each pod of the canary: what it may spend on no request at all (probes, scrapes, new item tables).
+    # With little traffic hardly anything else is measured.
+    idle: Share = "5 %"  # type: ignore[assignment]
+    # Fewest looks at a step, of either variant, between which requests were counted, before it is judged.
+    min_looks: Annotated[int, Field(ge=3)] = 8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.limit is not None and self.tolerated >= self.limit:
+            raise ValueError("expected tolerated to be below limit, so that a question can be closed either way")
+        return self
+
+
 class RateRule(_Part):
     """Loss of a rate an impression, relative to the stable's rate, clustered by user."""
 
@@ -81,6 +103,8 @@ class CanaryPolicy(_Part):
     errors: ShareRule = ShareRule(tolerated="0.1 %", limit="0.5 %")
     degraded: ShareRule = ShareRule(tolerated="0.5 %", limit="2 %")
     latency: LatencyRule = LatencyRule()
+    # CPU time a request. Null: it is not judged, for pods that do not say what they take.
+    saturation: SaturationRule | None = SaturationRule()
     # Clicks and conversions an impression. Null: the rollout is judged on operations only.
     clicks: RateRule | None = RateRule()
     conversions: RateRule | None = RateRule(limits=(), tolerated="5 %", tuned_for="20 %")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 
 from feature_repo.dataset.request_log_schema import REQUEST_LOG_SCHEMA
 
@@ -24,6 +24,7 @@ REQUESTS = Counter("recommend_requests_total", "Requests", ["code"], registry=RE
 DEGRADED = Counter("recommend_degraded_total", "Degraded answers", ["part"], registry=REGISTRY)
 POSTS = Counter("posts_total", "Requests by path, mirrored ones included", ["path"], registry=REGISTRY)
 DURATION = Histogram("recommend_duration_seconds", "Latency", registry=REGISTRY)
+ProcessCollector(registry=REGISTRY)
 
 
 class Pod(BaseHTTPRequestHandler):

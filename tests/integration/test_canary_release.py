@@ -123,6 +123,9 @@ def test_each_fault_has_its_end(workspace: Workspace, serve: Serve, fault: Fault
 
     assert report["end_state"] == end
     assert len(report["steps"]) == 1
+    assert report["rehearsal"] == f"FAULT={fault}: {fault.told}"
+    assert {file.name for file in workspace.reports.glob("*.*")} == {"rehearsal.json", "rehearsal.html"}
+    assert fault.told in (workspace.reports / "rehearsal.html").read_text()
     assert any(re.search(re.sub("[()]", r"[()]", measure), reason) for reason in report["reasons"])
 
 

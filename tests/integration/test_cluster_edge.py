@@ -285,6 +285,27 @@ def test_a_version_that_is_deployed_is_not_deployed_again(world: World, acting: 
     assert generation_of(world, world.api.settings.stable) == before
 
 
+def test_the_canarys_pods_are_told_their_rollout_once_beside_what_they_were_told_before(world: World) -> None:
+    api, canary = world.api, DeploymentDeployer(world.api, variant="canary")
+    read = (api.apps.read_namespaced_deployment, api.settings.canary, api.settings.namespace)
+    before = told_to(api.call(*read), api.settings.container)
+
+    canary.want("5", fence=0, rollout="1-5-a")
+    first = api.call(*read)
+    canary.want("5", fence=0, rollout="1-5-a")
+    same = api.call(*read)
+    canary.want("5", fence=0, rollout="1-5-b")
+
+    assert told_to(first, api.settings.container) == {**before, "SERVE_ROLLOUT": "1-5-a"}
+    assert same.metadata.generation == first.metadata.generation
+    assert told_to(api.call(*read), api.settings.container) == {**before, "SERVE_ROLLOUT": "1-5-b"}
+
+
+def told_to(deployment: Any, container: str) -> dict[str, str | None]:
+    containers = deployment.spec.template.spec.containers
+    return {one.name: one.value for each in containers if each.name == container for one in each.env or ()}
+
+
 def generation_of(world: World, name: str) -> int:
     api = world.api
     found = api.call(api.apps.read_namespaced_deployment, name, api.settings.namespace)

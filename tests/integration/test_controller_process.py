@@ -53,6 +53,7 @@ class Traffic:
             f'recommend_duration_seconds_bucket{{le="0.02"}} {n}\n'
             f'recommend_duration_seconds_bucket{{le="+Inf"}} {n}\n'
             f"recommend_duration_seconds_count {n}\nrecommend_duration_seconds_sum {n * 0.005}\n"
+            f"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {n * 0.003 + n % 7}\n"
         )
 
 

@@ -18,7 +18,8 @@ import pytest
 
 from feature_repo.core.workspace import Workspace, read_json
 from feature_repo.dataset.received import read_received
-from serving.probe import run_probe
+from feature_repo.dataset.request_log import request_log_files
+from k8s.latency import measure_challenger
 from serving.process import HOST, Reply, ServerFailed, call, free_port, running, running_server
 from serving.request_log import read_request_log
 
@@ -182,11 +183,16 @@ def test_a_store_that_is_gone_degrades_answers_and_never_repeats_items(incident:
     assert 'recommend_fallback_total{rung="last_known_row"} 1.0' in incident.metrics
 
 
-def test_a_probe_measures_start_and_latency_and_leaves_no_server(workspace: Workspace) -> None:
-    report = run_probe(workspace, version="1", requests=20)
+def test_a_probe_measures_start_and_latency_apart_from_what_people_ask(workspace: Workspace) -> None:
+    """The job of the cluster starts the command that is run on a laptop, and its requests are in nobody's log."""
+    logged = request_log_files(workspace)
 
-    assert report == read_json(workspace.reports / "latency.json", made_by="probe")
-    assert report["requests"] == 20
+    said = measure_challenger(workspace, challenger=lambda: "1", requests=20)
+
+    report = read_json(workspace.reports / "latency.json", made_by="probe")
+    assert said.startswith("version 1 is measured")
+    assert request_log_files(workspace) == logged
+    assert (report["version"], report["requests"], report["degraded"]) == ("1", 20, 0)
     assert report["candidates"] == 20
     assert 0 < report["p50_ms"] <= report["p99_ms"]
     assert report["ready_ratio"] == pytest.approx(report["ready_seconds"] / report["import_seconds"])

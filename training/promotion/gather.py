@@ -12,7 +12,7 @@ from training.promotion.filed import Filed, Pair, fresh, of_pair, of_version, re
 REPORTS = {
     "evaluation": "make evaluate",
     "drift": "make drift",
-    "latency": "python -m serving probe --version CHALLENGER",
+    "latency": "python -m k8s latency",
     "fairness": "python -m monitoring fairness",
     "skew": "make skew",
     "shadow": "make canary",

@@ -12,7 +12,7 @@ from k8s.__main__ import app
 from k8s.laptop.choices import Fault, Users
 from k8s.laptop.fault import proxy_command
 from k8s.laptop.policy import LAPTOP
-from k8s.laptop.run import run_canary
+from k8s.laptop.run import begun, run_canary
 from k8s.laptop.versions import ReleaseError, Versions, fetch_versions, versions_of
 from k8s.release import serving_command
 
@@ -21,10 +21,15 @@ def test_aliases_are_resolved_to_numbers() -> None:
     assert versions_of({"champion": "3", "challenger": "5", "previous": "2"}) == Versions("3", "5")
 
 
+def test_once_the_challenger_is_champion_a_rollout_rehearses_with_the_pair_as_it_was() -> None:
+    """The README sends everybody from `make demo`, which promotes, to `make canary FAULT=worse`."""
+    assert versions_of({"champion": "5", "previous": "3"}) == Versions("3", "5", decided=True)
+
+
 @pytest.mark.parametrize(
     ("aliases", "sentence"),
     [
-        ({"champion": "1"}, "a version with the alias challenger; aliases now: champion"),
+        ({"champion": "1"}, "a version with the alias challenger; aliases now: champion: `make train` registers one"),
         ({}, "a version with the alias champion; aliases now: none"),
         ({"champion": "2", "challenger": "2"}, "needs two versions; champion and challenger are both 2"),
     ],
@@ -96,6 +101,18 @@ def test_a_version_that_is_named_takes_the_place_of_its_alias(
 
     assert [found.champion, found.challenger] == versions
     assert registry.fetched == versions
+
+
+def test_an_interrupted_rollout_goes_on_under_its_own_fault_alone(tmp_path: Path) -> None:
+    """What was seen under a fault once stood in a release that went on without it."""
+    workspace = Workspace(root=tmp_path, store=tmp_path)
+    rehearsal = begun(workspace, Versions("1", "2"), LAPTOP, Fault.ERRORS)
+
+    again = begun(workspace, Versions("1", "2"), LAPTOP, Fault.ERRORS)
+    release = begun(workspace, Versions("1", "2"), LAPTOP, Fault.NONE)
+
+    assert again == rehearsal
+    assert (rehearsal.name.rpartition("-")[0], release.name.rpartition("-")[0]) == ("1-2-errors", "1-2")
 
 
 def test_a_worse_version_needs_people_who_click(tmp_path: Path) -> None:

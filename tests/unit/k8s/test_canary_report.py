@@ -18,7 +18,7 @@ from k8s.laptop.callers import Tally
 from k8s.laptop.page import page_of
 from k8s.laptop.records import Records
 from k8s.laptop.report import canary_report, shadow_report
-from k8s.laptop.screen import summary
+from k8s.laptop.screen import summary, why
 from k8s.policy.rules import RolloutPolicy
 from k8s.rollout.pods import PodsSeen
 from k8s.rollout.rollout import Rollout
@@ -182,3 +182,25 @@ def test_the_closing_table_says_when_no_user_saw_the_canary(records: Records) ->
 
     assert (never.caption, never.row_count) == ("it ended before its first step: no user saw the canary", 0)
     assert looked.row_count == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State.PROMOTED, []),
+        (State.ROLLED_BACK, ["errors: 9 (FAIL)"]),
+        (State.HALTED, ["p50: 1 (INCONCLUSIVE)"]),
+    ],
+)
+def test_the_terminal_says_why_a_rollout_did_not_end_well(records: Records, state: State, expected: list[str]) -> None:
+    """It once said HALTED under an empty table, and nothing more."""
+    reasons = ("errors: 9 (FAIL)", "p50: 1 (INCONCLUSIVE)", "split: 2 (PASS)")
+    ended = replace(halted(), state=state, reasons=reasons)
+
+    assert why(canary_report(ended, records, users="replay", now=NOW)) == expected
+
+
+def test_a_rehearsal_says_on_its_page_that_it_decides_nothing(records: Records) -> None:
+    page = page_of(canary_report(halted(), records, users="replay", now=NOW, rehearsal="FAULT=slow: late"))
+
+    assert "A rehearsal, which no promotion is decided on: FAULT=slow: late." in page

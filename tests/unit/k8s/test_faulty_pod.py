@@ -17,6 +17,8 @@ recommend_requests_total{code="200"} 1000
 recommend_degraded_total{part="features"} 4
 # TYPE recommend_duration_seconds histogram
 recommend_duration_seconds_bucket{le="+Inf"} 1000
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 3.5
 """
 
 
@@ -57,7 +59,7 @@ def test_the_metrics_are_what_callers_saw_and_what_only_the_pod_knows() -> None:
     found = parse(faulty.get("/metrics")[1].decode())
 
     assert not isinstance(found, Missing)
-    assert (found.requests, found.errors, found.degraded) == (10, 1, 4)
+    assert (found.requests, found.errors, found.degraded, found.cpu) == (10, 1, 4, 3.5)
 
 
 def test_the_bucket_of_a_request_is_passed_on() -> None:

@@ -1,21 +1,39 @@
 """The manifests hold every rule, and every rule is broken by something that a schema lets through."""
 
 import copy
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from k8s.lint.known import MANIFESTS, UnknownSource, known, serve_settings, served_paths
 from k8s.lint.lint import RULES, ManifestsRefused, lint_overlay, problems_of
-from k8s.lint.render import render
+from k8s.lint.render import containers_in, render
+from k8s.promote.policy_file import load_release_policy
 
 Objects = list[dict[str, Any]]
 OVERLAYS = ("dev", "production")
 # The newest release whose schemas the library has, and the one that the design names.
 VERSIONS = ("1.36", "1.37")
+EVALUATE, TRAIN = "training evaluate", "training train"
+# The command whose report, or manifest, a gate reads.
+MADE_BY = {
+    "quality": EVALUATE,
+    "retrievers": EVALUATE,
+    "coverage": EVALUATE,
+    "novelty": EVALUATE,
+    "segments": EVALUATE,
+    "index_recall": TRAIN,
+    "leaks": TRAIN,
+    "drift": "monitoring drift",
+    "latency": "k8s latency",
+    "fairness": "monitoring fairness",
+    "skew": "monitoring skew",
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +66,11 @@ def pod(objects: Objects) -> dict[str, Any]:
 
 def container(objects: Objects) -> dict[str, Any]:
     return pod(objects)["containers"][0]
+
+
+def job(objects: Objects, name: str, *, kind: str = "containers") -> dict[str, Any]:
+    found: dict[str, Any] = spec(objects, "CronJob", name)["jobTemplate"]["spec"]["template"]["spec"][kind][0]
+    return found
 
 
 def claim(objects: Objects) -> dict[str, Any]:
@@ -96,7 +119,21 @@ BREAKS: list[tuple[str, str, Callable[[Objects], object]]] = [
     ("images", "recommender'", lambda o: container(o).update(image="example.org:5000/recommender")),
     ("rights", "runAsNonRoot", lambda o: pod(o)["securityContext"].pop("runAsNonRoot")),
     ("rights", "readOnlyRootFilesystem", lambda o: container(o)["securityContext"].pop("readOnlyRootFilesystem")),
-    ("commands", "python -m", lambda o: container(o).update(command=["python", "-m", "training", "retrain"])),
+    ("commands", "one of feature_repo", lambda o: container(o).update(command=["sh", "-c", "true"])),
+    ("commands", "one of feature_repo", lambda o: container(o).update(command=["python", "-m", "serving", "run"])),
+    ("commands", "No such command 'retrain'", lambda o: container(o).update(
+        command=["python", "-m", "training", "retrain"])),
+    ("commands", "got nothing: a command is missing", lambda o: container(o).update(command=["python", "-m", "k8s"])),
+    ("commands", "experiment: a command is missing", lambda o: container(o).update(
+        command=["python", "-m", "monitoring", "experiment"])),
+    ("commands", "No such option: --polcy", lambda o: job(o, "recommender-promote").update(
+        args=["--polcy", "x"])),
+    ("commands", "Missing argument", lambda o: job(o, "recommender-promote").update(
+        command=["python", "-m", "k8s", "rollout"])),
+    ("commands", "Invalid value for '--requests'", lambda o: job(o, "recommender-latency").update(
+        args=["--requests", "many"])),
+    ("commands", "extra argument", lambda o: job(o, "recommender-train", kind="initContainers")["command"].append("x")),
+    ("commands", "print its help", lambda o: job(o, "recommender-drift")["command"].append("--help")),
     ("ports", "got 70000", lambda o: container(o)["ports"][0].update(containerPort=70000)),
     ("ports", "targetPort", lambda o: spec(o, "Service")["ports"][0].update(targetPort="web")),
     ("ports", "got 0", lambda o: spec(o, "Service")["ports"][0].update(port=0)),
@@ -156,9 +193,11 @@ def test_an_overlay_that_breaks_rules_is_refused_with_all_of_them(facts: Any) ->
         lint_overlay(MANIFESTS / "overlays" / "dev", nothing_is_external)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_manifests_are_valid_by_the_schemas_of_kubernetes(version: str, rendered: Objects) -> None:
-    for found in rendered:
+@pytest.mark.parametrize(
+    ("overlay", "version"), [("dev", VERSIONS[-1]), *(("production", version) for version in VERSIONS)]
+)
+def test_manifests_are_valid_by_the_schemas_of_kubernetes(overlay: str, version: str) -> None:
+    for found in render(MANIFESTS / "overlays" / overlay):
         if found["kind"] != "HTTPRoute":  # Gateway API is no part of these schemas; the rule `routes` stands in
             kubernetes_validate.validate(found, version, strict=True)
 
@@ -187,3 +226,46 @@ def test_the_policy_on_the_cluster_is_the_one_of_the_repository(rendered: Object
     policy = one(rendered, "ConfigMap", "recommender-policy")["data"]["policy.yaml"]
 
     assert policy == (MANIFESTS.parent / "promote" / "production.yaml").read_text(encoding="utf-8")
+
+
+def test_every_gate_of_the_policy_has_a_job_that_makes_its_report(rendered: Objects) -> None:
+    """latency.json was made on laptops alone: on a cluster its gate stayed INCONCLUSIVE, and no release ever began."""
+    policy = yaml.safe_load(one(rendered, "ConfigMap", "recommender-policy")["data"]["policy.yaml"])
+    gates = load_release_policy(MANIFESTS.parent / "promote" / "production.yaml").promotion.offline
+    run = {" ".join(container["command"][2:4]) for o in rendered if o["kind"] == "CronJob" for container in in_job(o)}
+
+    asked = {gate for gate, rule in gates if rule is not None}
+    assert set(policy["offline"]) <= asked == set(MADE_BY)
+    assert {MADE_BY[gate] for gate in asked} <= run
+    assert {"feature_repo data", "feature_repo apply", "k8s release", "k8s promote", "monitoring business"} <= run
+
+
+def in_job(cron_job: dict[str, Any]) -> list[dict[str, Any]]:
+    pod = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def test_data_and_definitions_come_before_the_model_that_is_trained_on_them(rendered: Objects) -> None:
+    train = in_job(one(rendered, "CronJob", "recommender-train"))
+
+    assert [container["name"] for container in train] == ["data", "apply", "train"]
+    assert all(container["env"] == train[0]["env"] for container in train)
+
+
+def test_the_image_of_the_jobs_is_the_one_that_is_built(rendered: Objects) -> None:
+    release = tomllib.loads((MANIFESTS.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    dev = render(MANIFESTS / "overlays" / "dev")
+    images = {container["image"] for found in dev for container in containers_in(found)}
+
+    assert images == {"localhost/recommender:1", f"localhost/recommender-jobs:{release}"}
+    # The release is written once more in the other overlay, beside a registry of nobody.
+    assert f"registry.example.org/recommender-jobs:{release}" in {
+        container["image"] for found in rendered for container in containers_in(found)
+    }
+
+
+def test_everything_that_runs_as_a_job_may_be_read_and_written_only_where_it_is_said(rendered: Objects) -> None:
+    for found in (o for o in rendered if o["kind"] == "CronJob"):
+        for container in in_job(found):
+            mounts = {mount["mountPath"]: mount.get("readOnly", False) for mount in container["volumeMounts"]}
+            assert {path for path, read_only in mounts.items() if not read_only} == {"/data", "/tmp"}

@@ -1,5 +1,6 @@
 """One look at a step: pods' counters, silence, the request log joined to clicks, and the shadow's pairs."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,8 +212,7 @@ def quality(workspace: Workspace, rollout: Rollout, *clicked: tuple[str, str], n
     clicks = ClickFiles(workspace.root / "clicks")
     moment = [{"request_id": request, "item_id": item, "timestamp": at(50)} for request, item in clicked]
     clicks.add(moment)
-    rows = LogRows(workspace, log_quality.COLUMNS)
-    source = log_quality.LogQuality(rows, clicks.table, window=timedelta(minutes=1), clicks=(CLICK,))
+    source = log_quality.LogQuality(workspace, clicks.files, window=timedelta(minutes=1), clicks=(CLICK,))
     return source.read(rollout, now=now)
 
 
@@ -278,15 +278,82 @@ def test_a_new_step_has_no_units_yet(workspace: Workspace) -> None:
     assert seen.allotted == Missing("the request log holds no request of this step yet")
 
 
-def test_clicks_are_found_again_after_a_kill(workspace: Workspace) -> None:
-    ClickFiles(workspace.root / "clicks").add([{"request_id": "s1", "item_id": "a", "timestamp": at(11)}])
+def test_a_look_reads_each_file_once_and_a_killed_controller_comes_to_the_same_figures(workspace: Workspace) -> None:
+    clicks, read = ClickFiles(workspace.root / "clicks"), []
 
-    assert ClickFiles(workspace.root / "clicks").table().num_rows == 1
+    def files() -> list[Path]:
+        read.append(len(clicks.files()))
+        return clicks.files()
+
+    def source() -> log_quality.LogQuality:
+        return log_quality.LogQuality(workspace, files, window=timedelta(minutes=1), clicks=(CLICK,))
+
+    going_on = source()
+    logged(workspace, row("s1", 10), row("c1", 20, user_id="v"))
+    clicks.add([{"request_id": "s1", "item_id": "a", "timestamp": at(11)}])
+    going_on.read(AT, now=at(75))
+    for file in (*clicks.files(), *workspace.request_log.iterdir()):
+        file.write_bytes(b"whoever reads it again fails")
+    second = going_on.read(AT, now=at(100))
+    logged(workspace, row("s1", 10), row("c1", 20, user_id="v"))
+    clicks.add([{"request_id": "c1", "item_id": "b", "timestamp": at(30)}])
+    third = going_on.read(AT, now=at(110))
+    for file in (clicks.files(), sorted(workspace.request_log.iterdir())):
+        next(path for path in file if path.read_bytes().startswith(b"whoever")).unlink()
+    clicks.add([{"request_id": "s1", "item_id": "a", "timestamp": at(11)}])
+    anew = source().read(AT, now=at(110))
+
+    assert isinstance(second.clicks, Rate)
+    assert isinstance(third.clicks, Rate)
+    assert (second.clicks.canary.clicks, second.clicks.stable.clicks) == (0, 1)
+    assert (third.clicks.canary.clicks, third.clicks.stable.clicks) == (1, 1)
+    assert anew == third
+
+
+def test_a_request_received_after_now_waits_for_the_step_that_it_may_be_of(workspace: Workspace) -> None:
+    clicks = ClickFiles(workspace.root / "clicks")
+    source = log_quality.LogQuality(workspace, clicks.files, window=timedelta(minutes=1), clicks=(CLICK,))
+    logged(workspace, row("s1", 10), row("c1", 41))
+    source.read(AT, now=at(35))
+
+    seen = source.read(step(AT, Verdict.PASS, ("fine",), now=at(40)), now=at(200))
+
+    assert isinstance(seen.clicks, Rate)
+    assert (seen.clicks.canary.b, seen.clicks.stable.b) == pytest.approx((2 * 0.5, 2 * 0.1))
+
+
+def test_another_attempt_begins_with_its_own_rows(workspace: Workspace) -> None:
+    clicks = ClickFiles(workspace.root / "clicks")
+    source = log_quality.LogQuality(workspace, clicks.files, window=timedelta(minutes=1), clicks=(CLICK,))
+    logged(workspace, row("s1", 10), row("s2", 310))
+    first = source.read(AT, now=at(400))
+    halted = step(AT, Verdict.INCONCLUSIVE, ("late",), now=at(7300))
+    again = step(ordered(halted, Order.RESUME, by="ann", now=at(7300)), Verdict.PASS, ("ready",), now=at(7301))
+
+    second = source.read(again, now=at(7400))
+
+    assert isinstance(first.clicks, Rate)
+    assert first.clicks.stable.impressions == 4
+    assert second.clicks == Missing("the request log holds no request of a step yet")
+
+
+def test_events_from_before_the_attempt_are_not_read(workspace: Workspace) -> None:
+    clicks = ClickFiles(workspace.root / "clicks")
+    logged(workspace, row("s1", 10))
+    clicks.add([{"request_id": "s1", "item_id": "a", "timestamp": at(11)}])
+    (file,) = clicks.files()
+    file.write_bytes(b"whoever reads it fails")
+    os.utime(file, (at(-61).timestamp(),) * 2)
+
+    seen = quality(workspace, AT, now=at(200))
+
+    assert isinstance(seen.clicks, Rate)
+    assert seen.clicks.stable.clicks == 0
 
 
 def pairs(workspace: Workspace, *, now: datetime) -> log_pairs.Pairs | Missing:
     shadowed = step(replace(FRESH, policy=RolloutPolicy()), Verdict.PASS, ("ready",), now=START)
-    return log_pairs.LogPairs(LogRows(workspace, log_pairs.COLUMNS)).read(shadowed, now=now)
+    return log_pairs.LogPairs(workspace).read(shadowed, now=now)
 
 
 def test_a_copy_is_the_canarys_nearest_answer_to_the_same_person(workspace: Workspace) -> None:
@@ -344,10 +411,25 @@ def test_lists_are_compared_over_the_same_number_of_slates(workspace: Workspace)
     assert seen.lists == (Lists(1, 2, 1.0), Lists(1, 2, 0.0))
 
 
-def test_the_rows_of_one_rollout_are_not_kept_for_the_next(workspace: Workspace) -> None:
+def test_the_rows_of_another_rollout_are_not_ours(workspace: Workspace) -> None:
     logged(workspace, row("s1", 10), row("s2", 10, rollout="1-3", model_version="1"))
-    rows = LogRows(workspace, log_quality.COLUMNS)
 
-    first, second = (rows.since(START, replace(AT, name=name))["request_id"].to_pylist() for name in ("1-2", "1-3"))
+    first, second = (
+        LogRows(workspace, ("user_id",), replace(AT, name=name), since=START).unread()["request_id"].to_pylist()
+        for name in ("1-2", "1-3")
+    )
 
     assert (first, second) == (["s1"], ["s2"])
+
+
+def test_the_shadow_is_compared_from_one_look_to_the_next_and_another_one_anew(workspace: Workspace) -> None:
+    shadowed = step(replace(FRESH, policy=RolloutPolicy()), Verdict.PASS, ("ready",), now=START)
+    source = log_pairs.LogPairs(workspace)
+    logged(workspace, row("s1", 10), row("c1", 10.1))
+    source.read(shadowed, now=at(100))
+    logged(workspace, row("s2", 110), row("c2", 110.1))
+
+    both = source.read(shadowed, now=at(200))
+    later = source.read(replace(shadowed, entered_at=at(105)), now=at(200))
+
+    assert (both, later) == (log_pairs.Pairs(2, 2, 1.0, 1.0, 1.0, 0.0), log_pairs.Pairs(1, 1, 1.0, 1.0, 1.0, 0.0))

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8s.cluster.route_rules import HEADER, rules_of
-from k8s.cluster.settings import ClusterSettings
+from feature_repo.core.errors import SettingsRefused
+from k8s.cluster.route_rules import HEADER, moved, rules_of, side_of
+from k8s.cluster.settings import ClusterSettings, cluster_settings
 from k8s.lint.known import MANIFESTS
 from k8s.lint.render import render
 from k8s.lint.route import broken_rules
@@ -76,6 +77,52 @@ def test_a_growing_range_keeps_who_it_has(weight: int, first: int) -> None:
     ]
 
     assert moved == []
+
+
+SPLITS = st.builds(Split, WEIGHTS, BUCKETS)
+
+
+@given(SPLITS, BUCKETS)
+def test_the_side_of_a_bucket_is_the_one_that_a_gateway_picks(split: Split, bucket: int) -> None:
+    rules = rules_of(split, SETTINGS)
+
+    sides = backends(rules, "/readyz", "GET", {HEADER: str(bucket)})
+
+    named = {"stable": SETTINGS.stable, "canary": SETTINGS.canary}[str(side_of(rules, bucket, SETTINGS))]
+    assert [name for name, weight in sides.items() if weight] == [named]
+
+
+@given(SPLITS, SPLITS)
+def test_a_bucket_that_a_change_moved_is_found_wherever_there_is_one(before: Split, after: Split) -> None:
+    changed = set(before.buckets()) ^ set(after.buckets())
+
+    found = moved(rules_of(before, SETTINGS), rules_of(after, SETTINGS), SETTINGS)
+
+    assert (found is None) == (not changed)
+    if found is not None:
+        assert found == (min(changed), "canary" if min(changed) in after.buckets() else "stable")
+
+
+def test_a_route_as_the_manifests_make_it_is_one_as_the_controller_makes_it() -> None:
+    route = next(one for one in render(MANIFESTS / "overlays" / "dev") if one["kind"] == "HTTPRoute")
+
+    assert route["spec"]["rules"] == rules_of(Split(0), SETTINGS)
+    assert side_of(route["spec"]["rules"], 3, SETTINGS) == "stable"
+
+
+@pytest.mark.parametrize("rules", [[], [{"backendRefs": [{"name": "other"}]}], [{"matches": [{}], "backendRefs": []}]])
+def test_rules_of_somebody_elses_tell_no_side(rules: list[dict[str, Any]]) -> None:
+    assert side_of(rules, 3, SETTINGS) is None
+    assert moved(rules, rules_of(Split(100), SETTINGS), SETTINGS) is None
+
+
+def test_the_environment_names_the_namespace_and_the_gateway() -> None:
+    found = cluster_settings({"POD_NAMESPACE": "shop", "GATEWAY_URL": "http://gateway.example.org:8080"})
+
+    assert (found.namespace, found.gateway) == ("shop", "http://gateway.example.org:8080")
+    assert cluster_settings({"POD_NAMESPACE": "", "GATEWAY_URL": ""}) == SETTINGS
+    with pytest.raises(SettingsRefused, match=r"GATEWAY_URL: .*; got 'gateway:80'"):
+        cluster_settings({"GATEWAY_URL": "gateway:80"})
 
 
 def test_a_shadow_mirrors_recommendations_and_nothing_else() -> None:

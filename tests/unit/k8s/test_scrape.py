@@ -85,7 +85,7 @@ def test_a_restart_shows_even_when_the_counters_have_caught_up() -> None:
 def test_a_pod_without_the_series_is_missing_evidence_and_not_zero_errors() -> None:
     found = parse('# TYPE recommend_requests_total counter\nrecommend_requests_total{code="200"} 5\n')
 
-    assert found == Missing("/metrics does not declare recommend_degraded, recommend_duration_seconds")
+    assert found == Missing("the metrics do not declare recommend_degraded, recommend_duration_seconds")
 
 
 @pytest.mark.parametrize(
