@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.pipeline import Progress as TrainingProgress
     from training.ranking.logged import LogSource
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evaluate and promote the recommender.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train and evaluate the recommender.")
 
 
 @app.command()
@@ -117,32 +117,6 @@ def evaluate(
         with _bars() as bars:
             report = measure(workspace, on_stage=bars.stage, on_request=bars.advance)
     _show_metrics(report)
-
-
-@app.command()
-def promote() -> None:
-    """Decide on the challenger by the policy; move the aliases only on PASS. `python -m k8s promote` also redeploys."""
-    from training.promote import promote as decide_and_move
-    from training.promotion import PromotionPolicy
-
-    workspace = Workspace.from_env()
-    done = decide_and_move(workspace, PromotionPolicy(), deployer=None, now=datetime.now(UTC))
-    if done.report is None or not done.decided:
-        _show_aliases(workspace, "up to date: no challenger waits for a decision")
-        return
-    for reason in done.report["reasons"]:
-        console.print(f"  {reason}")
-    _show_aliases(workspace, f"{done.report['verdict']}: the aliases {'moved' if done.moved else 'stay'}")
-
-
-@app.command()
-def rollback() -> None:
-    """Undo the last promotion: the previous version is champion again. `python -m k8s rollback` also redeploys."""
-    from training.promote import rollback as undo
-
-    workspace = Workspace.from_env()
-    move = undo(workspace, deployer=None, now=datetime.now(UTC))
-    _show_aliases(workspace, f"the {move.kind} of version {move.new} in place of {move.old} is {move.phase}")
 
 
 @app.command()

@@ -94,7 +94,7 @@ def test_a_bundle_says_what_it_reads_and_holds_no_pickle(shop: Workspace) -> Non
 
 
 def test_without_a_canary_the_alias_stays(shop: Workspace) -> None:
-    said = command(shop, "training", "promote")
+    said = command(shop, "k8s", "promote")
 
     assert "canary: canary.json is not there: run `make canary`" in said
     assert "the aliases stay" in said

@@ -163,7 +163,6 @@ def test_the_logged_matrix_of_a_moment_is_the_one_that_point_in_time_retrieval_g
     requests = [Moment(m.user_id, m.moment_us, m.items, {}, m.event_types) for m in logged.asked]
     expected = ranker_rows(
         store,
-        bundle,
         build_recommender(bundle, timeline.table),
         timeline,
         requests,

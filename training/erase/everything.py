@@ -20,6 +20,7 @@ from training.erase.person import Person
 from training.erase.reports import Reports
 from training.erase.request_log import RequestLog
 from training.erase.retrain import Retrain
+from training.erase.rollouts import Rollouts
 from training.erase.slates import Slates
 from training.erase.stores import Store
 from training.erase.stream import Bus, Received, StreamState
@@ -59,6 +60,7 @@ class Everything:
         return [
             Versions(self.workspace, person, retrain),
             Reports(self.workspace, person, lambda: known_versions(self.workspace)),
+            Rollouts(self.workspace, person),
             Copies(self.workspace, person, now),
         ]
 

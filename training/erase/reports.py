@@ -12,8 +12,9 @@ from training.erase.person import Person
 from training.erase.stores import count_below
 
 CURRENT = "current-"
-# Averages over requests, the person's among them.
+# Averages over requests, the person's among them: names, and how the names of experiments begin.
 OVER_EVENTS = frozenset({"evaluation", "drift", "fairness", "skew", "business"})
+OF_EXPERIMENTS = ("experiment-", "offpolicy-")
 VERSION_KEYS = ("champion", "challenger", "previous")
 
 
@@ -45,7 +46,7 @@ class Reports:
         return removed
 
     def _must_go(self, name: str, files: list[Path], known: set[str]) -> bool:
-        if name in OVER_EVENTS or count_below(files, self.person):
+        if name in OVER_EVENTS or name.startswith(OF_EXPERIMENTS) or count_below(files, self.person):
             return True
         return any(_versions_in(file) - known for file in files if file.suffix == ".json")
 

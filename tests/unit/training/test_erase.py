@@ -33,7 +33,7 @@ from training.erase.retrain import Retrain
 from training.erase.search import places_below
 
 PERSON = shop.PERSON
-STORES = 12
+STORES = 13
 LATER = datetime.now(UTC) + timedelta(hours=1)  # of the files that a test writes
 
 
@@ -198,6 +198,25 @@ def test_a_report_goes_that_names_the_person_or_a_version_that_is_gone(
     left = {file.name for file in workspace.reports.iterdir()}
     assert left == {"current-2.parquet", *(["canary.json", "canary.html"] if stays else [])}
     assert pq.read_table(workspace.reports / "current-2.parquet")["user_id"].to_pylist() == ["bob"]
+
+
+def test_what_releases_and_experiments_left_of_a_person_is_gone(workspace: Workspace) -> None:
+    """Clicks stand under requests alone and experiments are averages: both go, though neither names the person."""
+    folder = workspace.root / "rollout"
+    clicks = folder / "clicks" / "1-2-20260101000000" / "000.parquet"
+    clicks.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"request_id": ["r1"], "item_id": ["i1"]}), clicks)
+    write_json(folder / "records.json", {"said": f"asked by {PERSON}"})
+    write_json(folder / "state.json", {"state": "PROMOTED"})
+    for name in ("experiment-page.json", "offpolicy-page.json"):
+        write_json(workspace.reports / name, {"rate": 0.05})
+
+    report = run(workspace)
+
+    (rollouts,) = (row for row in report["stores"] if row["store"] == "rollouts")
+    assert (rollouts["found"], rollouts["removed"], rollouts["left"]) == (1, 2, 0)
+    assert {file.name for file in folder.rglob("*") if file.is_file()} == {"state.json"}
+    assert not [*workspace.reports.glob("experiment-*"), *workspace.reports.glob("offpolicy-*")]
 
 
 def test_an_id_that_is_also_an_item_leaves_everybody_else_alone(workspace: Workspace) -> None:
