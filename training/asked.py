@@ -18,6 +18,7 @@ from feature_repo.features.user import user_features_at
 from feature_repo.store.item_table import ItemTable
 from feature_repo.transforms.sequences import HISTORY_ITEMS
 from training.bundle import Bundle
+from training.encoder import TOWER_HISTORY
 from training.retrieval.answers import Kept
 from training.retrieval.popular_within import BY_SEGMENT
 from training.retrieval.port import Queries
@@ -106,7 +107,12 @@ class Asker:
         )
 
     def _embed(self, queries: Queries) -> Array:
-        return self._bundle.embed_query(queries.user_ids, queries.users, queries.moments_us, queries.contexts)
+        newest, history = queries.history[:, -TOWER_HISTORY:], None
+        if newest.shape[1] == TOWER_HISTORY and (newest >= 0).all():
+            history = self._catalogue.known[newest] + 1  # else by id: the vocabulary may know what the table lacks
+        return self._bundle.embed_query(
+            queries.user_ids, queries.users, queries.moments_us, queries.contexts, history=history
+        )
 
 
 def _one_of(queries: Queries, row: int) -> Queries:

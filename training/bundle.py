@@ -103,10 +103,17 @@ class Bundle:
         return {name: _TYPES[kind] for name, kind in self.manifest.user_features.items()}
 
     def embed_query(
-        self, user_ids: Array, users: Columns, moments_us: Array, contexts: Sequence[Mapping[str, str]]
+        self,
+        user_ids: Array,
+        users: Columns,
+        moments_us: Array,
+        contexts: Sequence[Mapping[str, str]],
+        *,
+        history: Array | None = None,
     ) -> Array:
-        """Unit vectors [n, dimension] for n requests."""
-        embedded: Array = self.query_tower.run(None, self.encoder.queries(user_ids, users, moments_us, contexts))[0]
+        """Unit vectors [n, dimension] for n requests; `history` is that of `Encoder.queries`, where it is known."""
+        inputs = self.encoder.queries(user_ids, users, moments_us, contexts, history=history)
+        embedded: Array = self.query_tower.run(None, inputs)[0]
         return embedded
 
     def embed_items(self, item_ids: Array, items: Columns) -> Array:

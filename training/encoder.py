@@ -105,9 +105,15 @@ class Encoder:
     segments: Segments
 
     def queries(
-        self, user_ids: Array, users: Columns, moments_us: Array, contexts: Sequence[Mapping[str, str]]
+        self,
+        user_ids: Array,
+        users: Columns,
+        moments_us: Array,
+        contexts: Sequence[Mapping[str, str]],
+        *,
+        history: Array | None = None,
     ) -> Columns:
-        """Inputs of the query tower for n requests.
+        """Inputs of the query tower for n requests; `history` where that is known already.
 
         The attributes', and `user_id`, `hour`, `weekday` [n], `activity` [n, 1], `history` [n, TOWER_HISTORY], and
         `context` [n, c] where context columns are declared.
@@ -117,7 +123,7 @@ class Encoder:
         inputs = {
             **self.users.inputs(users),
             "user_id": self.user_ids.encode(user_ids),
-            "history": self._history(users["history_items"]),
+            "history": self._history(users["history_items"]) if history is None else history,
             "hour": now["hour"].astype(np.int64),
             "weekday": now["weekday"].astype(np.int64),
             "activity": activity[:, None].astype(np.float32),
@@ -143,6 +149,8 @@ class Encoder:
 
     def _history(self, items: Array) -> Array:
         # Right-aligned, so that a position means the same age in every history: the last column is the newest item.
+        if items.shape[1] >= TOWER_HISTORY and None not in items[:, -1]:
+            return self.item_ids.encode(items[:, -TOWER_HISTORY:])
         lengths = (items != None).sum(axis=1)  # noqa: E711 - an elementwise comparison
         wanted = np.arange(TOWER_HISTORY) + (lengths - TOWER_HISTORY)[:, None]
         newest = np.take_along_axis(items, np.clip(wanted, 0, items.shape[1] - 1), axis=1)

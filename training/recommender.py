@@ -175,7 +175,7 @@ class Recommender:
             request=np.full(len(rows), request, np.int64),
             item_ids=self._items.item_ids[rows],
             items={name: self._items.columns[name][rows] for name in self._bundle.encoder.plan.tastes},
-            attributes=self._item_attributes[rows],
+            attributes=self._item_attributes.take(rows, axis=0),
             retrieval=retrieved.retrieval,
             features=self.catalogue.features(rows, int(retrieved.request.moments_us[0])),
         )
@@ -234,7 +234,7 @@ class Recommender:
         """Cosine of each candidate and the newest item of the history; NaN where there is none in the table."""
         if history[-1] < 0:
             return np.full(len(rows), np.nan, np.float32)
-        nearness: Array = self._embeddings[rows] @ self._embeddings[history[-1]]
+        nearness: Array = self._embeddings.take(rows, axis=0) @ self._embeddings[history[-1]]
         return nearness
 
     def _answer(self, scores: Array, k: int, source: str) -> tuple[RankedItem, ...]:

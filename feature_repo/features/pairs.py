@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,9 @@ def affinities(attributes: Sequence[str], users: Columns, items: Columns, reques
 
 
 def _by_request(request: Array) -> Iterator[tuple[int, Array]]:
+    if len(request) and (request == request[0]).all():  # as when the service asks
+        yield int(request[0]), np.arange(len(request))
+        return
     order = np.argsort(request, kind="stable")
     rows, starts = np.unique(request[order], return_index=True)
     ends = [*starts[1:], len(order)]
@@ -79,14 +83,15 @@ def _repeats(times: list[int], moment_us: int) -> tuple[float, float, float, flo
 
 
 def _shares(taste: Array) -> dict[str | None, float]:
-    counted = Counter(value for value in taste.tolist() if value is not None)
+    counted = Counter(taste.tolist())
+    counted.pop(None, None)
     total = counted.total()
     return {value: count / total for value, count in counted.items()}
 
 
 def _mean_shares(liked: Mapping[str | None, float], values: Array) -> Array:
     """The mean share of each row's values, [n] or [n, m] with None for no value; a missing one has no share."""
-    shares = np.array([liked.get(value, 0.0) for value in values.ravel().tolist()]).reshape(values.shape)
+    shares = np.fromiter(map(liked.get, values.ravel().tolist(), repeat(0.0)), float, values.size).reshape(values.shape)
     if values.ndim == 1:
         return shares
     found: Array = shares.sum(axis=1) / np.maximum((values != None).sum(axis=1), 1)  # noqa: E711 - elementwise

@@ -33,10 +33,11 @@ def rhythm_at(history_times: Array, moment_us: Array) -> Columns:
     events = there.sum(axis=1)
     hours = _hours(moment_us)[:, None] - _hours(history_times)
     weekdays = _days(moment_us)[:, None] - _days(history_times)
+    pauses = history_times[:, 1:] - history_times[:, :-1]
     begins = there.copy()
-    begins[:, 1:] &= np.diff(history_times, axis=1) > SESSION_GAP_US
+    begins[:, 1:] &= pauses > SESSION_GAP_US
     sessions = begins.sum(axis=1)
-    pauses = np.where(there[:, 1:] & ~begins[:, 1:], np.diff(history_times, axis=1), 0)
+    pauses = np.where(there[:, 1:] & ~begins[:, 1:], pauses, 0)
     last = history_times.max(axis=1, initial=0)
     last_begin = np.where(begins, history_times, 0).max(axis=1, initial=0)
     going_on = (events > 0) & (moment_us - last <= SESSION_GAP_US)
@@ -49,10 +50,10 @@ def rhythm_at(history_times: Array, moment_us: Array) -> Columns:
         _ratio((last_begin - history_times[:, 0]) / MICROSECONDS_A_DAY, sessions - 1),
         np.where(going_on, (there & (history_times >= last_begin[:, None])).sum(axis=1), 0),
     )
-    return {
-        name: np.broadcast_to(found, len(moment_us)).astype(np.float32)
-        for name, found in zip(RHYTHM_FEATURES, values, strict=True)
-    }
+    features = np.empty((len(RHYTHM_FEATURES), len(moment_us)), np.float32)
+    for feature, found in zip(features, values, strict=True):
+        feature[:] = found
+    return dict(zip(RHYTHM_FEATURES, features, strict=True))
 
 
 def _hours(moment_us: Array) -> Array:

@@ -15,6 +15,7 @@ from training.retrieval.port import NOTHING, Catalogue, Queries, Retriever
 
 Array = np.ndarray[Any, Any]
 
+GROUPS = 1_024  # that scores are looked at in, to find the best of them
 STEP = 2  # times what is wanted: how far a list is read at first, before what is not allowed is left out
 
 
@@ -86,25 +87,18 @@ class Few:
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over the vocabulary, float32 [i], exactly 0 where there is no summand; `catalogue` has rows for them.
-
-    `places` ascend and hold all that are not 0.
-    """
+    """Sums over the vocabulary, float32 [i], exactly 0 where there is no summand; `catalogue` has rows for them."""
 
     sums: Array
-    places: Array
     catalogue: Kept
 
     def best(self, count: int, allowed: Array) -> Array:
-        places, values, wanted = self.places, self.sums[self.places], STEP * count
-        while wanted < len(places):
-            border = np.partition(values, len(values) - wanted)[len(values) - wanted]
-            first = np.flatnonzero(values >= border)
-            rows, found = self._rows(places[first], values[first], allowed)
+        border = _border(self.sums, STEP * count)
+        if border > 0:
+            rows = self._rows(self.sums >= border, allowed)
             if len(rows) >= count:
-                return highest(rows, found, count)
-            wanted *= 4
-        return highest(*self._rows(places, values, allowed), count)
+                return self._highest(rows, count)
+        return self._highest(self._rows(self.sums != 0, allowed), count)
 
     def at(self, rows: Array) -> Array:
         known = self.catalogue.known[rows]
@@ -113,10 +107,12 @@ class Sums:
         found = self.sums[known]
         return np.where((known >= 0) & (found != 0), found, np.float32(NOTHING))
 
-    def _rows(self, places: Array, values: Array, allowed: Array) -> tuple[Array, Array]:
-        rows = self.catalogue.rows_of[places]
-        kept = allowed[rows] & (rows >= 0) & (values != 0)
-        return rows[kept], values[kept]
+    def _rows(self, wanted: Array, allowed: Array) -> Array:
+        rows = self.catalogue.rows_of[np.flatnonzero(wanted)]
+        return np.asarray(rows[allowed[rows] & (rows >= 0)])
+
+    def _highest(self, rows: Array, count: int) -> Array:
+        return highest(rows, self.sums[self.catalogue.known[rows]], count)
 
 
 @dataclass(frozen=True)
@@ -164,11 +160,20 @@ def moved(ranking: Ranking, rows: Array, scores: Array) -> Ranking:
 def highest(rows: Array, scores: Array, count: int) -> Array:
     """The `count` of the distinct `rows` [n] with the highest scores [n], best first; equal ones by row."""
     if count < len(rows):
-        border = np.partition(scores, len(scores) - count)[len(scores) - count]
-        above, ties = np.flatnonzero(scores > border), np.flatnonzero(scores == border)
-        if len(above) + len(ties) > count:
-            ties = ties[np.argsort(rows[ties])[: count - len(above)]]
-        kept = np.concatenate([above, ties])
+        kept = scores >= np.partition(scores, len(scores) - count)[len(scores) - count]
         rows, scores = rows[kept], scores[kept]
-    found: Array = rows[np.lexsort((rows, -scores))]
+    found: Array = rows[np.lexsort((rows, -scores))[:count]]
     return found
+
+
+def _border(scores: Array, count: int) -> float:
+    """A score that at least `count` of the `scores` [n] reach, and few more; NOTHING where GROUPS are too few to tell.
+
+    Of the best of each group at least `count` reach it. To look at all scores for it once, group beside group, takes a
+    tenth of the time of a partition.
+    """
+    of_group = len(scores) // GROUPS
+    if count > GROUPS or of_group < 2:
+        return NOTHING
+    groups = scores[: of_group * GROUPS].reshape(of_group, GROUPS).max(axis=0)
+    return float(np.partition(groups, GROUPS - count)[GROUPS - count])

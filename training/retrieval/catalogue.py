@@ -58,7 +58,7 @@ class TableCatalogue:
 
     def features(self, rows: Array, moment_us: int) -> Array:
         """`item_features_at` of the `rows` [n] at `moment_us` as float32 [n, f]."""
-        found: Array = self._of_day(moment_us).features[rows]
+        found: Array = self._of_day(moment_us).features.take(rows, axis=0)
         raw = take({name: self.table.columns[name] for name in ITEM_COUNTS}, rows)
         for place, values in zip(self._since, since("item", raw, np.array(moment_us)).values(), strict=True):
             found[:, place] = values

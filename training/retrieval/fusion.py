@@ -50,11 +50,16 @@ def fuse(scores: Mapping[str, Array], allowed: Array, *, depth: int, total: int)
 
 def merge(answers: Mapping[str, Answer], lists: Mapping[str, Array], *, depth: int, total: int) -> Candidates:
     """What `fuse` gives for a single query, from answers and their `lists` of `depth` instead of all scores."""
-    rows = np.sort(np.concatenate([*lists.values()]))
-    rows = rows[np.diff(rows, prepend=-1) > 0]
+    together = np.concatenate([*lists.values()])
+    rows = np.sort(together)
+    first = np.ones(len(rows), bool)
+    first[1:] = rows[1:] != rows[:-1]
+    rows, at = rows[first], 0
+    places = np.searchsorted(rows, together)
     ranks = np.full((len(lists), len(rows)), depth + 1, np.float32)
     for of_list, found in zip(ranks, lists.values(), strict=True):
-        of_list[np.searchsorted(rows, found)] = np.arange(1, len(found) + 1)
+        of_list[places[at : at + len(found)]] = np.arange(1, len(found) + 1)
+        at += len(found)
     chosen = np.argsort(-_reciprocal(ranks, depth).sum(axis=0), kind="stable")[:total]
     rows, ranks = rows[chosen], ranks[:, chosen].T
     values = np.stack([answer.at(rows) for answer in answers.values()], axis=1).astype(np.float32, copy=False)

@@ -55,8 +55,10 @@ class ItemIndex:
     def near(self, query: Array, count: int) -> Array:
         """Rows of the `count` vectors that the graph finds nearest to one `query` [d], and those that it lacks."""
         assert self.graph is not None
-        found = _proposed(self.graph, query[None, :], min(count, len(self.graph)), len(self.vectors))[0]
-        return np.asarray(found[found >= 0])
+        found = self.graph.search(query, min(count, len(self.graph)), threads=1).keys.astype(np.int64)
+        if len(self.graph) == len(self.vectors):
+            return np.asarray(found)
+        return np.concatenate([found, np.arange(len(self.graph), len(self.vectors))])
 
     def save(self, folder: Path) -> None:
         np.save(folder / VECTORS, self.vectors)

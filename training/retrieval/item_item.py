@@ -22,7 +22,7 @@ class ItemItem:
         return spread(self._weights.scores(self._bags(queries, catalogue)), catalogue)
 
     def answer(self, queries: Queries, catalogue: Kept) -> Answer:
-        return Sums(*self._weights.sums(self._bags(queries, catalogue)), catalogue)
+        return Sums(self._weights.sums(*self._bag(queries, catalogue)), catalogue)
 
     def arrays(self) -> dict[str, Array]:
         return self._weights.arrays()
@@ -34,6 +34,10 @@ class ItemItem:
     def _bags(self, queries: Queries, catalogue: Catalogue) -> sparse.csr_array:  # noqa: ARG002 - for others to use
         """What the weights are summed over, [q, i]: all that was met."""
         return queries.met
+
+    def _bag(self, queries: Queries, catalogue: Catalogue) -> tuple[Array, Array]:  # noqa: ARG002 - as above
+        """The same of a single query: items [b], and their weights, float32."""
+        return queries.met.indices, queries.met.data
 
 
 def of_most_met(

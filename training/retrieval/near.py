@@ -43,7 +43,7 @@ class Near:
         return highest(rows, self.at(rows), count)
 
     def at(self, rows: Array) -> Array:
-        cosines: Array = self.nearness.embeddings[rows] @ self.query
+        cosines: Array = self.nearness.embeddings.take(rows, axis=0) @ self.query  # take copies whole rows
         return cosines
 
     def _proposed(self, count: int, allowed: Array) -> Array:

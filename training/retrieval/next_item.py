@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from training.retrieval.item_item import ItemItem
-from training.retrieval.port import Catalogue, Log, Queries
+from training.retrieval.port import Array, Catalogue, Log, Queries
 from training.retrieval.sparse_top import ItemWeights, largest_of_rows
 from training.settings import NextItemSettings, SparseTopSettings
 
@@ -36,6 +36,16 @@ class NextItem(ItemItem):
 
     def _bags(self, queries: Queries, catalogue: Catalogue) -> sparse.csr_array:
         """The last items of each history as rows of the vocabulary, weighted by recency, [q, i]."""
+        cells, weights = self._cells(queries, catalogue)
+        items = self._weights.matrix.shape[0]
+        starts = np.searchsorted(cells, np.arange(len(queries) + 1) * items)
+        return sparse.csr_array((weights, cells % max(items, 1), starts), shape=(len(queries), items))
+
+    def _bag(self, queries: Queries, catalogue: Catalogue) -> tuple[Array, Array]:
+        return self._cells(queries, catalogue)
+
+    def _cells(self, queries: Queries, catalogue: Catalogue) -> tuple[Array, Array]:
+        """Ascending cells of a matrix [q, i] that are not 0, and their values, float32."""
         history = queries.history[:, -self._settings.last_items :]
         times = queries.history_us[:, -self._settings.last_items :]
         later = np.zeros(history.shape, np.int64)  # moments after that of each item
@@ -47,8 +57,7 @@ class NextItem(ItemItem):
         cells, of_cell = np.unique(query * items + rows[query, place], return_inverse=True)
         summed = np.zeros(len(cells), np.float32)
         np.add.at(summed, of_cell, weights)
-        starts = np.searchsorted(cells, np.arange(len(queries) + 1) * items)
-        return sparse.csr_array((summed, cells % max(items, 1), starts), shape=(len(queries), items))
+        return cells, summed
 
 
 def pairs_of_moments(log: Log, window: int, backward: float) -> tuple[sparse.csr_array, sparse.csr_array]:

@@ -1,6 +1,8 @@
 """Requests with raw user features as the queries of retrievers."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -34,12 +36,9 @@ def queries_of(
     """
     items = users["history_items"]
     rows = np.fromiter(map(table.rows.get, items.ravel().tolist(), repeat(-1)), np.int64, items.size)
-    rows = rows.reshape(items.shape)
-    # Lists are padded at their end; positions of a history count from its newest item.
-    lengths = (items != None).sum(axis=1)  # noqa: E711 - an elementwise comparison
-    shift = np.arange(items.shape[1]) - (items.shape[1] - lengths)[:, None]
-    history = np.where(shift >= 0, np.take_along_axis(rows, np.maximum(shift, 0), axis=1), -1)
-    history_us = np.where(shift >= 0, np.take_along_axis(users["history_times"], np.maximum(shift, 0), axis=1), 0)
+    history, history_us = rows.reshape(items.shape), users["history_times"]
+    if None in items[:, -1]:
+        history, history_us = _right_aligned(items, history, history_us)
     return Queries(
         user_ids=user_ids,
         moments_us=moments_us,
@@ -52,13 +51,31 @@ def queries_of(
     )
 
 
+def _right_aligned(items: Array, rows: Array, times: Array) -> tuple[Array, Array]:
+    """`rows` and `times` of lists that are padded at their end: positions of a history count from its newest item."""
+    lengths = (items != None).sum(axis=1)  # noqa: E711 - an elementwise comparison
+    shift = np.arange(items.shape[1]) - (items.shape[1] - lengths)[:, None]
+    moved = (np.take_along_axis(found, np.maximum(shift, 0), axis=1) for found in (rows, times))
+    rows, times = (np.where(shift >= 0, found, nothing) for found, nothing in zip(moved, (-1, 0), strict=True))
+    return rows, times
+
+
 def _bag(history: Array, known: Array, vocabulary: int, half_life: float) -> sparse.csr_array:
     weights = 0.5 ** (np.arange(history.shape[1])[::-1] / half_life)
-    query, place = np.nonzero((history >= 0) & (known[history] >= 0) & (weights >= LEAST_WEIGHT))
+    first = np.searchsorted(weights, LEAST_WEIGHT)
+    history, weights = history[:, first:], weights[first:]
+    query, place = np.nonzero((history >= 0) & (known[history] >= 0))
     columns = known[history[query, place]]
     # The newest meeting counts where an item was met more than once: the first from the end.
     cells, from_end = np.unique((query * vocabulary + columns)[::-1], return_index=True)
     kept = len(columns) - 1 - from_end
     starts = np.searchsorted(cells, np.arange(len(history) + 1) * vocabulary)
-    values = weights[place[kept]].astype(np.float32)
-    return sparse.csr_array((values, columns[kept], starts), shape=(len(history), vocabulary))
+    found = copy(_no_bags(len(history), vocabulary))
+    found.data, found.indices, found.indptr = weights[place[kept]].astype(np.float32), columns[kept], starts
+    return found
+
+
+@lru_cache(maxsize=1)
+def _no_bags(queries: int, vocabulary: int) -> sparse.csr_array:
+    """To be copied: scipy's checks of what a bag is made of take longer than making it."""
+    return sparse.csr_array((queries, vocabulary), dtype=np.float32)

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import _sparsetools
 
 from training.retrieval.port import NOTHING
 from training.settings import SparseTopSettings
 
 Array = np.ndarray[Any, Any]
 
-FEW = 16  # items for each weight that was read, from which on most sums are 0
 WHOLE_ITEMS = 2_048  # 16 MiB
 BLOCK_ROWS = 2_048  # rows of an item-item product that are in memory at once
 
@@ -33,34 +33,14 @@ class ItemWeights:
             return nothing_at_zero(bags @ self.matrix)
         return nothing_at_zero((narrow(bags) @ self.matrix).toarray())
 
-    def sums(self, bag: sparse.csr_array) -> tuple[Array, Array]:
-        """Weighted sums over one bag [1, i], float32 [i], 0 where there is no summand; and places that may be others.
+    def sums(self, items: Array, weights: Array) -> Array:
+        """Weighted sums over one bag, distinct `items` with `weights` [b]; float32 [i], 0 where there is no summand.
 
-        Places ascend. Only the rows of the bag are read.
+        Only the rows of the bag are read.
         """
         if self._small is not None:
-            sums = np.asarray((bag @ self._small)[0], np.float32)
-            return sums, np.flatnonzero(sums != 0)
-        targets, summands = self._summands(bag.indices, bag.data.astype(np.float32, copy=False))
-        sums = np.zeros(self.matrix.shape[1], np.float32)
-        np.add.at(sums, targets, summands)
-        if len(sums) < FEW * len(targets):
-            return sums, np.flatnonzero(sums != 0)
-        met = np.zeros(len(sums), bool)  # an eighth of what a look at all sums reads
-        met[targets] = True
-        return sums, np.flatnonzero(met)
-
-    def _summands(self, items: Array, weights: Array) -> tuple[Array, Array]:
-        """What the rows of `items` [b] hold, as columns [n] and weighted values [n], row by row.
-
-        By hand: scipy's choice of rows takes several times as long, most of it for checks of what was built here.
-        """
-        assert not isinstance(self.matrix, np.ndarray)
-        starts, ends = self.matrix.indptr[items], self.matrix.indptr[items + 1]
-        lengths = ends - starts
-        before = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-        return self.matrix.indices[places], self.matrix.data[places] * np.repeat(weights, lengths)
+            return np.asarray(weights @ self._small[items], np.float32)
+        return _sums_of_rows(self.matrix, items.astype(np.int32, copy=False), weights)
 
     @cached_property
     def _small(self) -> Array | None:
@@ -81,6 +61,21 @@ class ItemWeights:
             return cls(arrays["weights"])
         items = len(arrays["weights_indptr"]) - 1
         return cls(csr_restored("weights", arrays, columns=items))
+
+
+def _sums_of_rows(matrix: sparse.csr_array, items: Array, weights: Array) -> Array:
+    """Weighted sums of the rows `items` [b] of a narrow matrix, float32 [i].
+
+    These are the loops that scipy's own choice and product of rows run. Its checks of the parts, which are right here,
+    take twice as long as the loops, and the same in numpy takes three times as long.
+    """
+    starts = np.zeros(len(items) + 1, np.int32)
+    np.cumsum(matrix.indptr[items + 1] - matrix.indptr[items], out=starts[1:])
+    columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    _sparsetools.csr_row_index(len(items), items, matrix.indptr, matrix.indices, matrix.data, columns, values)
+    sums = np.zeros(matrix.shape[1], np.float32)
+    _sparsetools.csc_matvec(len(sums), len(items), starts, columns, values, weights, sums)
+    return sums
 
 
 def narrow(matrix: sparse.csr_array) -> sparse.csr_array:

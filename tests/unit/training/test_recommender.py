@@ -32,6 +32,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture
 def recommender(bundle: Bundle) -> Recommender:
+    return recommender_of(bundle, slice(None))
+
+
+def recommender_of(bundle: Bundle, rows: slice) -> Recommender:
     """Item n had n events yesterday, so i39 is the most popular one."""
     count = pa.array(range(40), pa.int64())
     moment = pa.array([NOW_US - MICROSECONDS_A_DAY] * 40, pa.int64())
@@ -48,7 +52,7 @@ def recommender(bundle: Bundle) -> Recommender:
             **dict.fromkeys(REACH_FEATURES, count),
         }
     )
-    return build_recommender(bundle, item_table(table, NOW))
+    return build_recommender(bundle, item_table(table[rows], NOW))
 
 
 def shown(recommender: Recommender, user: dict[str, Any] | None, **request: Any) -> list[str]:
@@ -255,6 +259,19 @@ def test_many_requests_at_once_are_made_ready_like_one_by_one(recommender: Recom
     rows = [recommender.candidate_rows(found, request=number) for number, found in enumerate(many)]
     matrix = feature_matrix(recommender.bundle.encoder, requests_at_once, join_candidates(rows))
     np.testing.assert_array_equal(matrix, np.concatenate([recommender.features(found) for found in many]))
+
+
+@pytest.mark.parametrize("newest", ["i7", "i3", "nothing"])
+def test_the_tower_reads_the_same_history_by_row_as_by_id(bundle: Bundle, newest: str) -> None:
+    """An item that left the table, as i3 here, is still one that the tower has learnt about."""
+    smaller = recommender_of(bundle, slice(4, None))
+    users = pa.table({"history_items": [["i5", "i9"] * 40 + [newest]], "history_times": [[NOW_US] * 81]})
+
+    (asked,) = smaller.ask([Request("u1", NOW)], users)
+
+    query = asked.query
+    by_id = smaller.bundle.embed_query(query.user_ids, query.users, query.moments_us, query.contexts)
+    np.testing.assert_array_equal(asked.embedding, by_id[0])
 
 
 def test_a_day_that_was_prepared_is_answered_as_one_that_was_not(
