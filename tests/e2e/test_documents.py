@@ -58,7 +58,7 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_python_command_that_a_document_names_has_a_help(document: Path) -> None:
-    calls = set(re.findall(r"python -m (\w+)(?: ([a-z]+)\b)?((?: --[a-z-]+)*)", document.read_text()))
+    calls = set(re.findall(r"python -m (\w+)(?: ([a-z]+(?:-[a-z]+)*)\b)?((?: --[a-z-]+)*)", document.read_text()))
     for stage, command, _ in sorted(calls):
         if stage in STAGES:
             words = [stage, *([command] if command else []), "--help"]

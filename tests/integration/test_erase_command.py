@@ -171,7 +171,7 @@ def test_the_report_shows_that_a_search_of_everything_finds_nothing(shop: Worksp
     report = erased["report"]
 
     assert report["complete"]
-    assert [row["left"] for row in report["stores"]] == [0] * 13
+    assert [row["left"] for row in report["stores"]] == [0] * 14
     assert report["bytes_searched"]
     assert PERSON not in json.dumps(report)
     assert "found afterwards" in erased["said"]

@@ -133,7 +133,7 @@ def test_with_keys_alone_a_new_person_says_what_to_like_and_the_slate_follows(
     page: Page, workspace: Workspace, address: str
 ) -> None:
     page.go(f"{address}/?user_id=somebody new")
-    page.wait_for(f"document.getElementById('likes').open && {STATUS} === '10 items, the best first.'")
+    page.wait_for(f"document.getElementById('likes')?.open && {STATUS} === '10 items, the best first.'")
     before = page.run(TITLES)
     page.run("document.getElementById('person').focus()")
     page.press("Tab")
@@ -178,7 +178,7 @@ def test_likes_that_cannot_be_stored_are_refused_in_words_and_one_who_did_enough
 ) -> None:
     hidden_for_u3 = page.run("document.getElementById('likes').hidden")
     page.go(f"{address}/?user_id=unlucky")
-    page.wait_for(f"document.getElementById('likes').open && {STATUS} === '10 items, the best first.'")
+    page.wait_for(f"document.getElementById('likes')?.open && {STATUS} === '10 items, the best first.'")
     folder = workspace.store / "preferences"
     kept = folder.rename(folder.with_name("kept")) if folder.exists() else None
     folder.write_text("a file stands where the folder belongs")
