@@ -94,7 +94,6 @@ class Run:
         recommender = build_recommender(bundle, timeline.table)
         return ranker_rows(
             self.store,
-            bundle,
             recommender,
             timeline,
             window.for_ranker,
@@ -168,7 +167,7 @@ def train(
         later = rows.of(np.concatenate([stop, hold_out]))
         trial = prior_trial(ranked, later, window.after, to_microseconds(window.end), settings.ranker)
         ranked = ranked if trial.kept else ranked.under(NO_PRIOR)
-        metrics = validate(ranked, rows.of(hold_out), hold_out, folder / "reference.parquet")
+        metrics = validate(ranked, rows.of(hold_out), hold_out, later, folder / "reference.parquet")
         encoder, learnt = run.learn_retrieval(
             window.asked,
             window.end,

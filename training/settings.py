@@ -222,7 +222,7 @@ class TrainingSettings(_Settings):
     seed: int = Field(20, description="seeds every random choice")
     ranker_share: float = Field(0.15, description="last share of the window's events, kept for the ranker")
     leak_requests: int = Field(40, description="requests whose features are checked against the log before them")
-    reference_requests: int = Field(400, description="requests in the reference sample for drift")
+    reference_requests: int = Field(400, description="latest requests, which validate a run; part of drift's reference")
     encoder: EncoderSettings = EncoderSettings()
     tower: TwoTowerSettings = TwoTowerSettings()
     ranker: RankerSettings = RankerSettings()

@@ -1,4 +1,8 @@
-"""The requests that a run holds back from its ranker: measured, and kept as the reference sample for drift."""
+"""The requests that a run holds back from its ranker: measured, and kept as the reference sample for drift.
+
+The sample also holds the requests that stopped the ranker's training: nothing was fitted to them, and where a visit is
+many requests, people and days are what a reference lacks.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +21,15 @@ Array = np.ndarray[Any, Any]
 SLATE = 10
 
 
-def validate(bundle: Bundle, rows: RankerRows, requests: Array, reference: Path) -> dict[str, float]:
-    """Rank the candidates of `requests`; write what would be recommended to `reference`, return metrics by name."""
+def validate(bundle: Bundle, rows: RankerRows, requests: Array, later: RankerRows, reference: Path) -> dict[str, float]:
+    """Rank the candidates of `requests`, return metrics by name; write what would be recommended in `later`'s requests
+    to `reference`.
+    """
     scores = bundle.rank(rows.matrix)
     places = {name: bundle.ranker_features.index(rank_feature(name)) for name in bundle.manifest.retrievers}
     slates = best_rows(rows, scores, requests)
     hits, relevant = _hits(rows, slates, requests)
-    _write_reference(bundle, rows, scores, np.concatenate(slates), reference)
+    _write_reference(bundle, later, reference)
     found = np.bincount(rows.request, rows.relevance, minlength=len(rows.asked))[requests]
     alone = {}
     for name, place in places.items():
@@ -52,7 +58,9 @@ def _hits(rows: RankerRows, slates: list[Array], requests: Array) -> tuple[Array
     return hits, np.array([len(rows.asked[r].items) for r in requests])
 
 
-def _write_reference(bundle: Bundle, rows: RankerRows, scores: Array, shown: Array, path: Path) -> None:
+def _write_reference(bundle: Bundle, rows: RankerRows, path: Path) -> None:
+    scores = bundle.rank(rows.matrix)
+    shown = np.concatenate(best_rows(rows, scores, np.unique(rows.request)))
     asked = [rows.asked[r] for r in rows.request[shown]]
     table = recommended_rows(
         bundle.ranker_features,

@@ -3,6 +3,7 @@
 Pseudo-windows are drawn from the reference's users and days, with as many effective users and days as the real ones
 have, and compared as the real ones are. The largest statistic over all columns of each draw (Westfall and Young,
 "Resampling-based multiple testing", 1993) gives one threshold for the family: so many alarms a window, not a column.
+Shift and distance have limits that are equally rare, and together are passed as often as the policy allows.
 
 Users and days are crossed. The variance of a mean is V_users + V_days - V_blocks (Cameron, Gelbach and Miller, "Robust
 inference with multiway clustering", JBES 2011), so draws of days are shrunk to what days add beyond their users. Few
@@ -10,9 +11,9 @@ users or days say little of their own variance: thresholds are widened as a t di
 Satterthwaite's degrees of freedom.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import sqrt
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ Array = np.ndarray[Any, Any]
 
 LEAST_SPREAD = 0.3  # of a distance between windows of independent requests, in those of a mean
 TAIL, NORMAL_BOTH, NORMAL_ABOVE = 0.99, 2.576, 2.326  # that quantile of a normal's size, and of a normal
+SIZES = 1.2  # numbers of users or days that differ by less share their draws
 LEAST_DAYS = 3  # with fewer, nothing is known of how days differ
 
 
@@ -54,6 +56,7 @@ class Calibration:
     alarm_rate: float
     draws: int
     seed: int
+    _kept: dict[tuple[int, int, int], tuple[Array, Array]] = field(default_factory=dict, compare=False, repr=False)
 
     def thresholds(self, window: Shape) -> Thresholds:
         """For a window of that shape."""
@@ -67,11 +70,11 @@ class Calibration:
         # A column with long tails is measured by them, and does not widen the thresholds of all others.
         tail = np.quantile(shift, TAIL, axis=0) / NORMAL_BOTH
         spread = np.maximum(np.maximum(np.sqrt((shift**2).mean(axis=0)), tail), least)
-        q = _quantile((shift / spread).max(axis=1), self.alarm_rate / 2)
         centre = distance.mean(axis=0)
         tail = (np.quantile(distance, TAIL, axis=0) - centre) / NORMAL_ABOVE
         wide = np.maximum(np.maximum(distance.std(axis=0), tail), LEAST_SPREAD * least)
-        far = _quantile(((distance - centre) / wide).max(axis=1), self.alarm_rate / 2)
+        largest = (shift / spread).max(axis=1), ((distance - centre) / wide).max(axis=1)
+        q, far = equally_rare(*largest, self.alarm_rate)
         widened = _widened(q, freedom)
         return Thresholds(spread * q * widened, (centre + far * wide) * widened)
 
@@ -99,19 +102,29 @@ class Calibration:
 
     def _errors(self, shape: Shape, seed: int) -> tuple[Array, Array]:
         """Errors of means [draws, c] and of cumulative shares [draws, c, k] of pseudo-windows of that shape."""
-        rng, (of_users, of_days) = np.random.default_rng(seed), self._sums
+        of_users, of_days = self._sums
         # As many draws as give the effective numbers that the window has.
         users = len(of_users[0]) * shape.users / max(self.shape.users, 1.0)
         days = len(of_days[0]) * shape.days / max(self.shape.days, 1.0)
-        means, shares = _resampled(of_users, users, self.draws, rng)
+        means, shares = self._drawn(of_users, users, (seed, 0))
         more = np.sqrt(self._growth(shape) * shape.users / max(self.shape.users, 1.0))
         means, shares = means * more, shares * more[:, None].astype(np.float32)
         part = np.sqrt(self._variances[0])
         if part.any():
-            of_day = _resampled(of_days, days, self.draws, rng)
+            of_day = self._drawn(of_days, days, (seed, 1))
             means = means + part * of_day[0]
             shares = shares + part[:, None].astype(np.float32) * of_day[1]
         return means, shares
+
+    def _drawn(self, sums: tuple[Array, ...], groups: float, seed: tuple[int, int]) -> tuple[Array, Array]:
+        """Errors when about so many `groups` are drawn: drawn once for all numbers of that size, and scaled to this."""
+        size = max(2, round(SIZES ** round(log(max(groups, 2.0), SIZES))))
+        key = (*seed, size)
+        if key not in self._kept:
+            self._kept[key] = _resampled(sums, size, self.draws, np.random.default_rng(seed))
+        means, shares = self._kept[key]
+        scale = sqrt(size / max(groups, 2.0))
+        return means * scale, shares * np.float32(scale)
 
     def _growth(self, window: Shape) -> Array:
         """How many times the reference's variance by users that of a window is [c].
@@ -140,11 +153,11 @@ class Calibration:
         return freedom
 
 
-def _resampled(sums: tuple[Array, ...], drawn: float, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Errors of means and cumulative shares when about `drawn` of the groups are drawn with replacement."""
+def _resampled(sums: tuple[Array, ...], drawn: int, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Errors of means and cumulative shares when `drawn` of the groups are drawn with replacement."""
     counts, totals, bins = sums
     groups = len(counts)
-    weights = rng.multinomial(max(2, round(drawn)), np.full(groups, 1 / groups), size=draws).astype(np.float32)
+    weights = rng.multinomial(drawn, np.full(groups, 1 / groups), size=draws).astype(np.float32)
     present = weights @ counts
     some = present > 0
     present = np.where(some, present, 1.0)
@@ -158,8 +171,16 @@ def _resampled(sums: tuple[Array, ...], drawn: float, draws: int, rng: np.random
     return np.where(some, error, 0.0), share
 
 
-def _quantile(values: Array, above: float) -> float:
-    return float(np.quantile(values, 1 - above, method="higher"))
+def equally_rare(shift: Array, distance: Array, alarm_rate: float) -> tuple[float, float]:
+    """Equally rare limits of the two statistics [draws], which one or the other passes in `alarm_rate` of the draws.
+
+    What moves a mean far moves the distribution far, so half the rate for each would leave some of it unspent.
+    """
+    far = tuple(np.sort(values)[::-1] for values in (shift, distance))
+    # How many draws lie further out, in the statistic in which fewer do.
+    rank = np.minimum(*(np.searchsorted(-s, -x, side="left") for s, x in zip(far, (shift, distance), strict=True)))
+    place = int(np.sort(rank)[int(alarm_rate * len(rank))])
+    return float(far[0][place]), float(far[1][place])
 
 
 def _widened(q: float, freedom: Array) -> Array:

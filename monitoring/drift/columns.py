@@ -27,7 +27,10 @@ ACTIVITY = "requests of the user that day"
 
 @dataclass(frozen=True)
 class Rows:
-    """n rows: user, day and request by number [n], mean moment in days, columns [n] by name, profiles of the file's."""
+    """n rows: user, day and request by number [n], mean moment in days, columns [n] by name, profiles of the file's.
+
+    `people` are the ids behind the users' numbers.
+    """
 
     user: Array
     day: Array
@@ -36,6 +39,7 @@ class Rows:
     values: Mapping[str, Array]
     profiles: Mapping[str, ColumnProfile]
     items: Array | None  # item ids [n], object
+    people: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -74,7 +78,8 @@ def rows_of(window: Window, policy: DriftPolicy, basis: Basis | None = None) -> 
         values[LABEL] = numbers(table[LABEL])
     items = np.asarray(table[ITEM].to_pylist(), object) if ITEM in table.column_names else None
     mean_day = float(moments.mean()) / DAY_US if len(moments) else 0.0
-    return Rows(user, day, request, mean_day, values, profiles, items), basis
+    people = tuple(map(str, table[USER].unique().to_pylist()))  # in order of appearance, as their numbers are
+    return Rows(user, day, request, mean_day, values, profiles, items, people), basis
 
 
 def _moments(table: pa.Table) -> Array:

@@ -60,7 +60,8 @@ def write_report(snapshot: Any, folder: Path, *, heading: Sequence[str]) -> None
         for stale in (folder / HTML, folder / JSON):
             stale.unlink(missing_ok=True)
         return
-    lines = "".join(f"<p>{escape(line)}</p>" for line in heading)
+    first, *others = (escape(line) for line in heading)
+    lines = "".join([f"<p><strong>{first}</strong></p>", *(f"<p>{line}</p>" for line in others)])
     opening = f'<section style="font: 16px sans-serif; margin: 2em"><h1>Drift</h1>{lines}</section>'
     page = snapshot.get_html_str(as_iframe=False)
     write_whole(folder / HTML, page.replace("<body>", f"<body>{opening}", 1))
@@ -131,7 +132,8 @@ def _run(sides: Sequence[Any], rules: Mapping[str, tuple[str, float]], flags: fr
         ranking=[Recsys(user_id="request", item_id="item", prediction="shown", target="went_on")] if places else None,
     )
     drifts = [ValueDrift(column=name, method=rule[0], threshold=rule[1]) for name, rule in rules.items()]
-    report = Report([RowCount(), *(_of_slates(min(K, places)) if places else ()), *drifts])
+    # What moved furthest is what a reader came for.
+    report = Report([RowCount(), *drifts, *(_of_slates(min(K, places)) if places else ())])
     return report.run(Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition))
 
 

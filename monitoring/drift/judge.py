@@ -1,5 +1,6 @@
 """The judge of one champion: compares windows with its reference, as many as come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor, log
 from typing import Any
@@ -11,6 +12,7 @@ from monitoring.drift.bootstrap import Shape, Thresholds
 from monitoring.drift.columns import Rows, rows_of
 from monitoring.drift.distance import wasserstein
 from monitoring.drift.embeddings import Embeddings
+from monitoring.drift.outliers import OUTLIERS
 from monitoring.drift.policy import DriftPolicy
 from monitoring.drift.profile import finding, same_constant
 from monitoring.drift.ready import Ready, make_ready
@@ -20,7 +22,7 @@ from monitoring.drift.window import LABEL, Window
 
 Array = np.ndarray[Any, Any]
 
-STEP = 1.1  # windows whose evidence differs by less share their thresholds, those of the smaller
+STEPS = (1.05, 1.01, 1.05)  # windows with users, days, requests that differ by less share the smaller's thresholds
 WEEK = 7
 
 
@@ -67,11 +69,12 @@ class Judge:
         sides = (before.side, Side("current", current.size, effective(after.user), current.flaws))
         if any(unfit_reasons(side, policy) for side in sides):
             return Judgement(assess_drift((), policy, sides), (), sides)
-        left_out = self._left_out(after, current)
-        columns = (*left_out, *self._compared(after, left_out))
+        values = before.columns(after)
+        left_out = self._left_out(after, current, values)
+        columns = (*left_out, *self._compared(after, values, left_out))
         return Judgement(assess_drift(columns, policy, sides), columns, sides)
 
-    def _left_out(self, after: Rows, current: Window) -> list[ColumnResult]:
+    def _left_out(self, after: Rows, current: Window, given: Mapping[str, Array]) -> list[ColumnResult]:
         """Columns that cannot be compared, or need not be."""
         before, policy, found = self.ready, self._policy, []
         for name in dict.fromkeys([*before.rows.profiles, *after.profiles]):
@@ -82,7 +85,6 @@ class Judge:
                 found.append(ColumnResult(name, finding=reason))
             elif name not in before.names and name not in before.basis.levels:
                 found.append(ColumnResult(name, finding="does not vary in the reference, as a rate a day"))
-        given = before.columns(after)
         for name in before.names:
             if name not in given and name not in before.rows.profiles and not _owned(name, found):
                 found.append(_absent(name, current))
@@ -92,11 +94,11 @@ class Judge:
             found += [ColumnResult(n, finding="a window holds no whole week", expected=True) for n in calendar]
         return found
 
-    def _compared(self, after: Rows, left_out: list[ColumnResult]) -> list[ColumnResult]:
+    def _compared(self, after: Rows, values: Mapping[str, Array], left_out: list[ColumnResult]) -> list[ColumnResult]:
         before = self.ready
         if not before.names:
             return []
-        values, thresholds = before.columns(after), self._thresholds(after)
+        thresholds = self._thresholds(after)
         grown = max(0.0, after.mean_day - before.rows.mean_day)
         return [
             self._result(name, values[name], place, thresholds, grown)
@@ -115,8 +117,8 @@ class Judge:
         if age:
             # Between standing still, where new ones come as old ones leave, and a day for each day that went by.
             moved -= min(max(moved, 0.0), grown)
-        elif name in NEWCOMERS:
-            # A log that grows older knows more of its users and items: only a flood of new ones is news.
+        elif name in NEWCOMERS or name == OUTLIERS:
+            # A log that grows older knows more of its users and items, and fewer odd rows hurt nobody.
             moved = max(moved, 0.0)
         # How alike the reference's slates are is measured without their own users: the mean is the same, the shape not.
         distance = None if age or flag or name in MEANS else wasserstein(before.ordered[name], finite) / scale
@@ -125,11 +127,11 @@ class Judge:
 
     def _thresholds(self, after: Rows) -> Thresholds:
         shape = (effective(after.user), effective(after.day), float(len(np.unique(after.request))))
-        users, days, requests = (floor(log(max(held, 1.0), STEP) + 1e-9) for held in shape)
-        key = (users, days, requests)
+        steps = [floor(log(max(held, 1.0), step) + 1e-9) for held, step in zip(shape, STEPS, strict=True)]
+        users, days, requests = (step**at for step, at in zip(STEPS, steps, strict=True))
+        key = (steps[0], steps[1], steps[2])
         if key not in self._known:
-            of = Shape(STEP**users, STEP**days, max(1, floor(STEP**requests)))
-            self._known[key] = self.ready.calibration.thresholds(of)
+            self._known[key] = self.ready.calibration.thresholds(Shape(users, days, max(1, floor(requests))))
         return self._known[key]
 
 

@@ -33,6 +33,7 @@ class DriftPolicy(BaseModel):
     missing_rise: Share = 0.05  # rise of the share of missing values that is a finding
     new_category: Share = 0.01  # share of rows with a text that the reference never had, that is a finding
     rare_share: Share = 0.01  # flags with a rarer value are measured as if it had this share
+    outlier_share: Share = 0.005  # rows of the reference that count as outliers, those with the rarest values
     log_days: Positive = 7.0  # the newest days of the request log that are judged
     flags: str = "*=*"  # columns that hold 0 or 1 for one value of an attribute
     ages: tuple[str, ...] = ("*_age_days",)  # grow by up to one a day while nothing drifts

@@ -11,6 +11,7 @@ from monitoring.drift.bootstrap import Calibration, Shape
 from monitoring.drift.columns import GAPS, Basis, Rows, rows_of
 from monitoring.drift.distance import Sorted
 from monitoring.drift.embeddings import Embeddings, Projected, projected
+from monitoring.drift.outliers import OUTLIERS, Usual, usual
 from monitoring.drift.policy import DriftPolicy
 from monitoring.drift.slates import NEW_ITEM, NEW_USER, UNSEEN, Shown, shown_in, slate_columns
 from monitoring.drift.verdict import Side
@@ -20,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 BINS = 24  # of a column's values in the bootstrap
 ROUNDING = 1e-6  # of the largest value
-SHARES = frozenset({NEW_USER, NEW_ITEM, UNSEEN, LABEL})
+SHARES = frozenset({NEW_USER, NEW_ITEM, UNSEEN, LABEL, OUTLIERS})
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Ready:
     basis: Basis
     shown: Shown | None
     projected: Projected | None
+    usual: Usual | None
     names: tuple[str, ...]
     flags: frozenset[str]
     ordered: Mapping[str, Sorted]
@@ -40,11 +42,14 @@ class Ready:
 
     def columns(self, rows: Rows) -> dict[str, Array]:
         """Every column of another window, by name."""
-        return _columns(rows, self.shown, self.projected, own=False)
+        return self._with_outliers(rows, _columns(rows, self.shown, self.projected, own=False))
 
     def own_columns(self) -> dict[str, Array]:
         """Every column of the reference itself."""
-        return _columns(self.rows, self.shown, self.projected, own=True)
+        return self._with_outliers(self.rows, _columns(self.rows, self.shown, self.projected, own=True))
+
+    def _with_outliers(self, rows: Rows, values: dict[str, Array]) -> dict[str, Array]:
+        return _with_outliers(self.usual, rows, values)
 
 
 def make_ready(window: Window, policy: DriftPolicy, embeddings: Embeddings | None = None) -> Ready:
@@ -57,6 +62,8 @@ def make_ready(window: Window, policy: DriftPolicy, embeddings: Embeddings | Non
     shown = shown_in(rows)
     directions = projected(embeddings, rows.items) if embeddings and rows.items is not None and len(rows) else None
     values = _columns(rows, shown, directions, own=True)
+    ordinary = usual(rows, values, _measures(rows, policy), share=policy.outlier_share)
+    values = _with_outliers(ordinary, rows, values)
     finite = {name: held[np.isfinite(held)] for name, held in values.items()}
     levels = {f"{name}={level}" for name, held in basis.levels.items() for level in held}
     flags = frozenset(n for n in values if policy.is_flag(n) or n in SHARES or n in levels or n.startswith(GAPS))
@@ -77,6 +84,7 @@ def make_ready(window: Window, policy: DriftPolicy, embeddings: Embeddings | Non
         basis=basis,
         shown=shown,
         projected=directions,
+        usual=ordinary,
         names=names,
         flags=flags,
         ordered={name: Sorted.of(finite[name]) for name in names},
@@ -89,6 +97,17 @@ def make_ready(window: Window, policy: DriftPolicy, embeddings: Embeddings | Non
 def _columns(rows: Rows, shown: Shown | None, directions: Projected | None, *, own: bool) -> dict[str, Array]:
     of_items = directions.columns(rows.items) if directions and rows.items is not None else {}
     return {**rows.values, **slate_columns(rows, shown, own=own), **of_items}
+
+
+def _with_outliers(ordinary: Usual | None, rows: Rows, values: dict[str, Array]) -> dict[str, Array]:
+    return values | {OUTLIERS: ordinary.column(rows, values)} if ordinary else values
+
+
+def _measures(rows: Rows, policy: DriftPolicy) -> tuple[str, ...]:
+    """The file's numbers in which a row can be far out: no flag, no hour, and nothing that only grows older."""
+    told_otherwise = (policy.is_flag, policy.is_calendar, policy.is_age)
+    numeric = (name for name in rows.profiles if name in rows.values)
+    return tuple(name for name in numeric if not any(told(name) for told in told_otherwise))
 
 
 def _varies(values: Array) -> bool:

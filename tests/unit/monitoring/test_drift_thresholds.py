@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from drift_windows import DAY_US, slates, with_columns
 
-from monitoring.drift.bootstrap import Shape
+from monitoring.drift.bootstrap import Shape, equally_rare
 from monitoring.drift.policy import DriftPolicy
 from monitoring.drift.ready import Ready, make_ready
 from monitoring.drift.window import window_of
@@ -77,3 +77,20 @@ def test_few_days_say_little_of_how_days_differ_and_one_says_nothing() -> None:
 
     assert limits(four)["fit"] > 3 * limits(month)["fit"]
     assert limits(with_effects(1))["fit"] < 0.3
+
+
+def test_two_statistics_that_always_agree_share_the_whole_alarm_rate() -> None:
+    draws = np.arange(1_000.0)
+
+    assert equally_rare(draws, 2 * draws, 0.05) == (949.0, 1898.0)
+
+
+def test_two_statistics_that_never_agree_are_passed_by_no_more_draws_than_allowed() -> None:
+    shift, distance = np.random.default_rng(1).normal(size=(2, 5_000))
+
+    limits_found = equally_rare(shift, distance, 0.05)
+
+    passed = (shift > limits_found[0]) | (distance > limits_found[1])
+    rare = [float((values > limit).mean()) for values, limit in zip((shift, distance), limits_found, strict=True)]
+    assert 0.048 < passed.mean() <= 0.05
+    assert rare[0] == pytest.approx(rare[1], abs=1e-3)
