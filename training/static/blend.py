@@ -56,11 +56,13 @@ def blended(scores: Array, weights: Array) -> Array:
 
 
 def standard_within(scores: Array, groups: Array) -> Array:
-    """Scores [n] less the mean of their request over its deviation."""
+    """Scores [n] less the mean of their request over its deviation; 0 where all of a request are equal."""
     starts = group_starts(groups)
     if not len(starts):
         return scores
     sizes = np.diff([*starts, len(scores)])
     centred = scores - np.repeat(np.add.reduceat(scores, starts) / sizes, sizes)
     deviation = np.sqrt(np.add.reduceat(centred**2, starts) / sizes)
-    return np.asarray(centred / np.repeat(np.where(deviation > 0, deviation, 1), sizes))
+    # Compared themselves: the mean of equal numbers may differ from them in the last digit.
+    alike = np.maximum.reduceat(scores, starts) == np.minimum.reduceat(scores, starts)
+    return np.asarray(centred * np.repeat(~alike, sizes) / np.repeat(np.where(deviation > 0, deviation, 1), sizes))

@@ -88,10 +88,16 @@ def _block(scores: Mapping[str, Array], allowed: Array, users: Array, counts: Ar
 
 
 def standard_scores(scores: Array) -> Array:
-    """Each row less its mean over its deviation, float32 [q, m]; NaN where a score is not finite."""
+    """Each row less its mean over its deviation, float32 [q, m]; NaN where a score is not finite.
+
+    0 where all of a row are equal, which is asked of the scores: their mean may differ from them in the last digit.
+    """
     known = np.isfinite(scores)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     mean = np.where(known, scores, 0).sum(axis=1, keepdims=True) / count
     centred = np.where(known, scores - mean, 0)
     deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
+    most = np.where(known, scores, -np.inf).max(axis=1, initial=-np.inf)
+    least = np.where(known, scores, np.inf).min(axis=1, initial=np.inf)
+    centred[most == least] = 0
     return np.where(known, centred / np.where(deviation > 0, deviation, 1), np.nan).astype(np.float32)

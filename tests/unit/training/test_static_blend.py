@@ -63,6 +63,13 @@ def test_standard_scores_leave_out_what_may_not_be_recommended() -> None:
     np.testing.assert_allclose(found, [[-1, 1, np.nan], [0, 0, 0]])
 
 
+def test_equal_scores_are_all_the_mean_whatever_their_last_digit() -> None:
+    many = np.full((1, 3), 0.97)
+
+    np.testing.assert_array_equal(standard_within(many[0], np.zeros(3, int)), np.zeros(3))
+    np.testing.assert_array_equal(standard_scores(many), np.zeros((1, 3)))
+
+
 @given(values=st.lists(st.floats(-100, 100), min_size=2, max_size=40), cut=st.integers(1, 39))
 def test_within_a_request_the_order_stays_and_the_mean_is_0(values: list[float], cut: int) -> None:
     scores = np.array(values)
