@@ -115,6 +115,6 @@ def seconds_of_bare_imports() -> float:
 
 def median_candidates(workspace: Workspace, request_ids: list[str]) -> int:
     """How many candidates were ranked for a request in the middle, by the request log."""
-    log = read_request_log(workspace)
+    log = read_request_log(workspace, ["request_id", "candidates"])
     ours = log.filter(pc.is_in(log["request_id"], pa.array(request_ids, pa.string())))
     return int(np.median(pc.list_value_length(ours["candidates"]).to_numpy())) if ours.num_rows else 0

@@ -11,6 +11,8 @@ from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.pseudonym import ENVIRONMENT, Pseudonyms
 from feature_repo.dataset.request_log_schema import KEY_CHECK, REQUEST_LOG_SCHEMA
 
+ORDER = ("received_at", "request_id")
+
 
 def request_log_files(workspace: Workspace) -> list[Path]:
     """The finished files of the log, by name, which is by time."""
@@ -20,14 +22,13 @@ def request_log_files(workspace: Workspace) -> list[Path]:
 def read_request_log(workspace: Workspace, columns: Sequence[str] | None = None) -> pa.Table:
     """Every row of the log, oldest first; an empty table when nothing was served yet.
 
-    A column that a file is too old to have is null in its rows. Only `columns` are read, if they are named; they are
-    to hold received_at and request_id.
+    A column that a file is too old to have is null in its rows. Only `columns` are read, if they are named, and those
+    that the order needs.
     """
-    schema = REQUEST_LOG_SCHEMA if columns is None else pa.schema([REQUEST_LOG_SCHEMA.field(name) for name in columns])
-    tables = [_read(file, schema) for file in request_log_files(workspace)]
-    if not tables:
-        return schema.empty_table()
-    return pa.concat_tables(tables).sort_by([("received_at", "ascending"), ("request_id", "ascending")])
+    columns = REQUEST_LOG_SCHEMA.names if columns is None else list(columns)
+    schema = pa.schema([REQUEST_LOG_SCHEMA.field(name) for name in dict.fromkeys([*columns, *ORDER])])
+    tables = [_read(file, schema) for file in request_log_files(workspace)] or [schema.empty_table()]
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ORDER]).select(columns)
 
 
 def require_key(workspace: Workspace, pseudonyms: Pseudonyms | None) -> None:
