@@ -1,6 +1,6 @@
 """Columns in memory: a table as a dict of numpy arrays, lists padded to a matrix."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,13 @@ def row_as_columns(row: Mapping[str, Any], schema: Mapping[str, pa.DataType]) ->
 
     Without Arrow, whose arrays cost more to build than one row is worth.
     """
-    return {name: _cell(row.get(name), kind) for name, kind in schema.items()}
+    return row_reader(schema)(row)
+
+
+def row_reader(schema: Mapping[str, pa.DataType]) -> Callable[[Mapping[str, Any]], Columns]:
+    """`row_as_columns` of any row of this schema: what Arrow's types say is asked once."""
+    cells = {name: _cell(kind) for name, kind in schema.items()}
+    return lambda row: {name: cell(row.get(name)) for name, cell in cells.items()}
 
 
 def take(columns: Columns, rows: np.ndarray[Any, Any] | slice) -> Columns:
@@ -48,11 +54,12 @@ def _as_array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return np.asarray(column.to_numpy(), object)
 
 
-def _cell(value: Any, kind: pa.DataType) -> np.ndarray[Any, Any]:
+def _cell(kind: pa.DataType) -> Callable[[Any], np.ndarray[Any, Any]]:
+    """From the value of one cell to a column of length 1."""
     if pa.types.is_list(kind):
-        if value is None or len(value) == 0:
-            value = [0] if pa.types.is_integer(kind.value_type) else [None]
-        return np.array([value], np.int64 if pa.types.is_integer(kind.value_type) else object)
+        number = pa.types.is_integer(kind.value_type)
+        dtype, nothing = (np.int64, [0]) if number else (object, [None])
+        return lambda value: np.array([nothing if value is None or len(value) == 0 else value], dtype)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return np.array([np.nan if value is None else value], np.float64)
-    return np.array([value], object)
+        return lambda value: np.array([np.nan if value is None else value], np.float64)
+    return lambda value: np.array([value], object)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from feature_repo.features.columns import Columns, as_columns
-from feature_repo.features.pairs import affinities, pairs_at
+from feature_repo.features.pairs import affinities, labels_of, pairs_at
 from feature_repo.features.request import AMOUNT_STATE, ITEM_STATE, USER_STATE, amounts_at, context_at, state_at
 from feature_repo.features.rhythm import rhythm_at
 from feature_repo.features.worth import conversion_of, value_of
@@ -57,7 +57,7 @@ def affinity_frame(inputs: pd.DataFrame) -> pd.DataFrame:
     stored = [name for name in inputs.columns if name.startswith(TASTE)]
     tastes = as_columns(pa.table({name: pa.array(inputs[name], TEXTS) for name in stored}), stored)
     names = [name.removeprefix(TASTE) for name in stored]
-    values = {name: _texts(inputs[name]) for name in names}
+    values = {name: labels_of(_texts(inputs[name])) for name in names}
     return pd.DataFrame(affinities(names, tastes, values, _rows(inputs)))
 
 

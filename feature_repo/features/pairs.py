@@ -3,8 +3,8 @@
 `users` hold r requests, items n candidates; `request` [n] names the request of each candidate.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -22,6 +22,25 @@ def affinity_features(attributes: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"affinity_{name}" for name in attributes)
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Texts of items as numbers: `codes` [n], or [n, m] with several values, by `numbers` from 1 on; 0 is no text."""
+
+    codes: Array
+    numbers: Mapping[str, int]
+
+    def take(self, rows: Array) -> "Labels":
+        return Labels(self.codes.take(rows, axis=0), self.numbers)
+
+
+def labels_of(values: Array) -> Labels:
+    """Texts [n] or [n, m], None for none, to be looked up by number: faster than by text, in every request."""
+    texts = values.ravel().tolist()
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(text for text in texts if text is not None), 1)}
+    codes = np.fromiter(map(numbers.get, texts, repeat(0)), np.int32, len(texts))
+    return Labels(codes.reshape(values.shape), numbers)
+
+
 def pairs_at(users: Columns, item_ids: Array, request: Array, moment_us: Array) -> Columns:
     """PAIR_FEATURES, float32 [n], from `history_items` and `history_times` [r, h] at `moment_us` [r].
 
@@ -30,36 +49,37 @@ def pairs_at(users: Columns, item_ids: Array, request: Array, moment_us: Array) 
     """
     found = np.full((len(PAIR_FEATURES), len(item_ids)), np.nan, np.float64)
     found[0] = 0
-    for row, candidates in _by_request(request):
+    places = np.arange(len(item_ids))
+    for row, candidates in _by_request(request, len(moment_us)):
         met = _meetings(users["history_items"][row], users["history_times"][row])
-        for place in candidates:
+        for place in places[candidates]:
             times = met.get(item_ids[place])
             if times:
                 found[:, place] = _repeats(times, int(moment_us[row]))
     return {name: values.astype(np.float32) for name, values in zip(PAIR_FEATURES, found, strict=True)}
 
 
-def affinities(attributes: Sequence[str], users: Columns, items: Columns, request: Array) -> Columns:
-    """`affinity_<attribute>` for each, float32 [n]; an attribute is [n], or [n, m] with several values.
+def affinities(attributes: Sequence[str], users: Columns, items: Mapping[str, Labels], request: Array) -> Columns:
+    """`affinity_<attribute>` for each, float32 [n].
 
     The share of the user's last likes that had the item's value; for several values the mean of their shares. NaN for
     a user without likes, 0 for an item without a value.
     """
     found = {}
     for name in attributes:
-        values, taste = items[name], users[f"taste_{name}"]
-        shares = np.full(len(values), np.nan, np.float32)
-        for row, candidates in _by_request(request):
-            liked = _shares(taste[row])
-            if liked:
-                shares[candidates] = _mean_shares(liked, values[candidates])
+        labels, taste = items[name], users[f"taste_{name}"]
+        shares = np.full(len(request), np.nan, np.float32)
+        for row, candidates in _by_request(request, len(taste)):
+            likes = [text for text in taste[row].tolist() if text is not None]
+            if likes:
+                shares[candidates] = _mean_shares(likes, labels.numbers, labels.codes[candidates])
         found[f"affinity_{name}"] = shares
     return found
 
 
-def _by_request(request: Array) -> Iterator[tuple[int, Array]]:
-    if len(request) and (request == request[0]).all():  # as when the service asks
-        yield int(request[0]), np.arange(len(request))
+def _by_request(request: Array, requests: int) -> Iterator[tuple[int, Array | slice]]:
+    if requests == 1:  # as when the service asks
+        yield 0, slice(None)
         return
     order = np.argsort(request, kind="stable")
     rows, starts = np.unique(request[order], return_index=True)
@@ -82,17 +102,13 @@ def _repeats(times: list[int], moment_us: int) -> tuple[float, float, float, flo
     return len(times), recency, interval, recency / interval if interval > 0 else np.nan
 
 
-def _shares(taste: Array) -> dict[str | None, float]:
-    counted = Counter(taste.tolist())
-    counted.pop(None, None)
-    total = counted.total()
-    return {value: count / total for value, count in counted.items()}
-
-
-def _mean_shares(liked: Mapping[str | None, float], values: Array) -> Array:
-    """The mean share of each row's values, [n] or [n, m] with None for no value; a missing one has no share."""
-    shares = np.fromiter(map(liked.get, values.ravel().tolist(), repeat(0.0)), float, values.size).reshape(values.shape)
-    if values.ndim == 1:
+def _mean_shares(likes: Sequence[str], numbers: Mapping[str, int], codes: Array) -> Array:
+    """The mean of the shares that the values of each row, `codes` [n] or [n, m], have of all `likes`."""
+    liked = np.fromiter(map(numbers.get, likes, repeat(0)), np.int64, len(likes))
+    counts = np.bincount(liked, minlength=len(numbers) + 1)
+    counts[0] = 0  # likes that no item has
+    shares: Array = counts.take(codes) / len(likes)
+    if codes.ndim == 1:
         return shares
-    found: Array = shares.sum(axis=1) / np.maximum((values != None).sum(axis=1), 1)  # noqa: E711 - elementwise
+    found: Array = shares.sum(axis=1) / np.maximum((codes > 0).sum(axis=1), 1)
     return found

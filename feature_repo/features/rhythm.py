@@ -11,6 +11,7 @@ from feature_repo.transforms.moments import MICROSECONDS_A_DAY
 Array = np.ndarray[Any, Any]
 
 SESSION_GAP_US = 30 * 60_000_000  # a longer pause starts a new session
+HOURS_A_WEEK = 168
 RHYTHM_FEATURES = (
     "user_hour_share",
     "user_weekday_share",
@@ -29,41 +30,26 @@ def rhythm_at(history_times: Array, moment_us: Array) -> Columns:
     in minutes and in events, the mean number of days between their starts, and the events of a session that is still
     going on. NaN where the history has nothing to measure.
     """
-    there = history_times > 0
-    events = there.sum(axis=1)
-    hours = _hours(moment_us)[:, None] - _hours(history_times)
-    weekdays = _days(moment_us)[:, None] - _days(history_times)
-    pauses = history_times[:, 1:] - history_times[:, :-1]
-    begins = there.copy()
-    begins[:, 1:] &= pauses > SESSION_GAP_US
-    sessions = begins.sum(axis=1)
-    pauses = np.where(there[:, 1:] & ~begins[:, 1:], pauses, 0)
-    last = history_times.max(axis=1, initial=0)
-    last_begin = np.where(begins, history_times, 0).max(axis=1, initial=0)
-    going_on = (events > 0) & (moment_us - last <= SESSION_GAP_US)
-    values = (
-        _ratio((there & (np.abs((hours + 12) % 24 - 12) <= 1)).sum(axis=1), events),
-        _ratio((there & (weekdays % 7 == 0)).sum(axis=1), events),
-        sessions,
-        _ratio(pauses.sum(axis=1) / 60_000_000, sessions),
-        _ratio(events, sessions),
-        _ratio((last_begin - history_times[:, 0]) / MICROSECONDS_A_DAY, sessions - 1),
-        np.where(going_on, (there & (history_times >= last_begin[:, None])).sum(axis=1), 0),
-    )
-    features = np.empty((len(RHYTHM_FEATURES), len(moment_us)), np.float32)
-    for feature, found in zip(features, values, strict=True):
-        feature[:] = found
-    return dict(zip(RHYTHM_FEATURES, features, strict=True))
-
-
-def _hours(moment_us: Array) -> Array:
-    return moment_us // MICROSECONDS_AN_HOUR % 24
-
-
-def _days(moment_us: Array) -> Array:
-    return moment_us // MICROSECONDS_A_DAY
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    ratio: Array = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
-    return ratio
+    times, now = history_times, moment_us[:, None] // MICROSECONDS_AN_HOUR
+    hours_ago = now - times // MICROSECONDS_AN_HOUR
+    pauses = times[:, 1:] - times[:, :-1]
+    marks = np.empty((5, len(moment_us), times.shape[1]), bool)
+    there, near_hour, same_weekday, begins, latest = marks
+    np.greater(times, 0, out=there)
+    np.less_equal((hours_ago + 1) % 24, 2, out=near_hour)
+    np.less((now % 24 - hours_ago) % HOURS_A_WEEK, 24, out=same_weekday)  # hours since 00:00 of that weekday
+    begins[:, 0] = True
+    np.greater(pauses, SESSION_GAP_US, out=begins[:, 1:])
+    begins &= there
+    last_begin = (times * begins).max(axis=1)
+    np.greater_equal(times, last_begin[:, None], out=latest)
+    marks[1:] &= there
+    events, at_hour, on_weekday, sessions, so_far = marks.sum(axis=2)
+    inside = (pauses * (there > begins)[:, 1:]).sum(axis=1) / 60_000_000
+    between = (last_begin - times[:, 0]) / MICROSECONDS_A_DAY
+    so_far *= moment_us - times.max(axis=1) <= SESSION_GAP_US
+    one = np.ones(len(moment_us))
+    wholes = np.array([events, events, one, sessions, sessions, sessions - 1, one])
+    parts = np.array([at_hour, on_weekday, sessions, inside, events, between, so_far])
+    found = (parts / np.where(wholes > 0, wholes, np.nan)).astype(np.float32)
+    return dict(zip(RHYTHM_FEATURES, found, strict=True))

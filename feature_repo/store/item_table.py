@@ -142,12 +142,12 @@ def narrowed(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     Lists of days and counts are most of a table, and few of them need 8 bytes a number. Sums of them do not overflow:
     numpy adds small integers up in 8 bytes.
     """
-    if values.dtype != np.int64 or not values.size:
+    if values.dtype.kind != "i" or not values.size:
         return values
     least, most = values.min(), values.max()
     for kind in (np.int16, np.int32):
         if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max:
-            return values.astype(kind)
+            return values.astype(kind, copy=False)
     return values
 
 

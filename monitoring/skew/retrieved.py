@@ -15,6 +15,8 @@ from feast import FeatureStore
 
 from feature_repo.core.workspace import Workspace
 from feature_repo.features.columns import Columns, as_columns
+from feature_repo.features.item import item_features_at
+from feature_repo.features.pairs import labels_of
 from feature_repo.store.historical import features_at
 from monitoring.skew.served import Served
 from monitoring.skew.state import UNKNOWN, History
@@ -61,9 +63,10 @@ class Retrieval:
         candidates = CandidateRows(
             served.request,
             served.item_ids,
-            items,
+            {name: labels_of(items[name]) for name in self.encoder.plan.tastes},
             attribute_matrix(self.encoder.items, items, len(served.item_ids)),
             dict.fromkeys((*retrieval_features(self.retrievers), LAST_ITEM_SCORE), missing),
+            np.stack([*item_features_at(self.encoder.plan, items, served.moments_us[served.request]).values()], axis=1),
         )
         requests = Requests(users, served.moments_us, [{}] * len(served))
         return feature_matrix(self.encoder, requests, candidates)

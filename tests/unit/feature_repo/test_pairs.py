@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny_log import at
 
-from feature_repo.features.pairs import affinities, pairs_at
+from feature_repo.features.pairs import affinities, labels_of, pairs_at
 from feature_repo.features.worth import conversion_of, value_of
 
 USERS = {
@@ -34,6 +34,14 @@ def test_two_meetings_at_one_moment_have_no_interval_to_be_due_after() -> None:
     assert np.isnan(found["pair_due"]).all()
 
 
+def test_one_request_meets_what_it_meets_among_others() -> None:
+    alone = {name: values[:1] for name, values in USERS.items()}
+
+    found = pairs_at(alone, np.array(["c", "a"], object), np.zeros(2, int), NOW[:1])
+
+    assert found["pair_events"].tolist() == [0, 3]
+
+
 def test_candidates_of_several_requests_meet_their_own_users() -> None:
     found = pairs_at(USERS, np.array(["a", "a", "b"], object), np.array([1, 0, 0]), NOW)
 
@@ -42,8 +50,8 @@ def test_candidates_of_several_requests_meet_their_own_users() -> None:
 
 def test_affinity_is_the_share_of_what_was_liked_last() -> None:
     items = {
-        "brand": np.array(["x", "y", "z", None], object),
-        "tags": np.array([["red", "green"], ["red", "blue"], [None, None], ["red", None]], object),
+        "brand": labels_of(np.array(["x", "y", "z", None], object)),
+        "tags": labels_of(np.array([["red", "green"], ["red", "blue"], [None, None], ["red", None]], object)),
     }
 
     found = affinities(("brand", "tags"), USERS, items, np.zeros(4, int))
@@ -52,8 +60,24 @@ def test_affinity_is_the_share_of_what_was_liked_last() -> None:
     assert found["affinity_tags"].tolist() == [0.25, 0.5, 0, 0.5]
 
 
+def test_a_like_that_no_item_has_is_one_of_the_likes_all_the_same() -> None:
+    found = affinities(("brand",), USERS, {"brand": labels_of(np.array(["y", None], object))}, np.zeros(2, int))
+
+    assert found["affinity_brand"].tolist() == [0.25, 0]
+
+
+def test_one_request_has_the_affinities_that_it_has_among_others() -> None:
+    alone = {name: values[:1] for name, values in USERS.items()}
+    items = {"tags": labels_of(np.array([["red", "green"], ["blue", None], [None, None]], object))}
+
+    one = affinities(("tags",), alone, items, np.zeros(3, int))
+    among = affinities(("tags",), USERS, items, np.zeros(3, int))
+
+    assert one["affinity_tags"].tolist() == among["affinity_tags"].tolist() == [0.25, 0.5, 0]
+
+
 def test_a_user_without_likes_has_an_unknown_affinity() -> None:
-    found = affinities(("brand",), USERS, {"brand": np.array(["x"], object)}, np.array([1]))
+    found = affinities(("brand",), USERS, {"brand": labels_of(np.array(["x"], object))}, np.array([1]))
 
     assert np.isnan(found["affinity_brand"]).all()
 

@@ -9,7 +9,7 @@ from tiny_log import DAY, at
 
 from feature_repo.features.columns import as_columns, pad_lists, row_as_columns
 from feature_repo.features.frames import user_frame
-from feature_repo.features.request import USER_STATE, amounts_at, context_at, state_at
+from feature_repo.features.request import USER_STATE, WINDOWS, amounts_at, context_at, state_at
 
 TYPES: dict[str, pa.DataType] = {
     name: pa.list_(pa.int64()) if name.endswith(("_days", "_counts")) else pa.int64() for name in USER_STATE
@@ -36,6 +36,23 @@ def test_windows_count_calendar_days_that_end_with_the_day_of_the_request() -> N
     assert found["user_age_days"].tolist() == [40.5]
     assert found["user_frequency"].tolist() == [np.float32(6 / 40.5)]
     assert found["user_trend"].tolist() == [np.float32(np.log((5 / 7 + 1 / 30) / (5 / 30 + 1 / 30)))]
+
+
+def test_a_day_that_is_still_to_come_is_in_no_window() -> None:
+    columns = row_as_columns(state(user_days=[TODAY, TODAY + 1], user_counts=[2, 7]), TYPES)
+
+    found = state_at("user", columns, np.array([at(0.5)]))
+
+    assert [found[f"user_events_{days}d"].tolist() for days in WINDOWS] == [[2]] * len(WINDOWS)
+
+
+def test_sums_of_counts_in_few_bytes_do_not_overflow() -> None:
+    counts = np.array([[30_000, 30_000, 30_000]], np.int16)
+
+    found = state_at("user", {**row_as_columns(state(), TYPES), "user_counts": counts}, np.array([at(0.5)]))
+
+    assert found["user_events_7d"].tolist() == [60_000]
+    assert found["user_events_90d"].tolist() == [90_000]
 
 
 def test_a_user_without_state_has_no_events_and_an_unknown_recency() -> None:

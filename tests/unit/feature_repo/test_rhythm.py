@@ -59,3 +59,14 @@ def test_many_users_are_measured_as_each_alone() -> None:
     for row, (times, moment) in enumerate(zip(histories, moments, strict=True)):
         alone = rhythm(times, int(moment))
         np.testing.assert_array_equal([together[n][row] for n in RHYTHM_FEATURES], list(alone.values()))
+
+
+def test_one_user_at_many_moments_is_measured_as_at_each_alone() -> None:
+    times = [at(0), at(0) + 20 * MINUTE, at(4), at(4) + MINUTE]
+    moments = np.array([at(4) + 3 * MINUTE, at(4) + 23 * HOUR, at(11), at(30) + 5 * HOUR])
+
+    together = rhythm_at(np.array([[*times, 0, 0]], np.int64), moments)
+
+    for row, moment in enumerate(moments.tolist()):
+        alone = rhythm(times, moment)
+        assert [together[name][row] for name in RHYTHM_FEATURES] == list(alone.values())
