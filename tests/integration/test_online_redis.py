@@ -5,17 +5,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from feast import FeatureStore
 from servers import free_port, redis_server
 from streamed_shop import NOW, USERS, StreamedShop, build_shop
 
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.store.materialize import materialize
-from feature_repo.store.online import open_online_reader
-from feature_repo.store.open import quiet_feast
+from feature_repo.store.online import Read, all_at_once, in_one_exchange, in_one_query, open_online_reader
+from feature_repo.store.open import quiet_feast, stored_features
 from feature_repo.store.settings import REPO
 
 pytestmark = [
@@ -54,6 +55,32 @@ def test_redis_holds_what_the_embedded_store_holds(
         assert user_rows(shop) == embedded
         assert len(embedded[0]["seen_items"]) > 10  # type: ignore[arg-type]
         assert embedded[-1] == {}
+
+
+def test_sqlite_read_in_one_query_gives_what_feast_gives_at_once(shop: StreamedShop) -> None:
+    assert_equal_reads(open_online_reader(shop.workspace).store, in_one_query)
+
+
+def test_redis_read_in_one_exchange_gives_what_feast_gives_at_once(
+    shop: StreamedShop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ONLINE_STORE", "redis")
+    with redis_server(tmp_path) as url:
+        monkeypatch.setenv("REDIS_URL", url)
+        materialize(shop.workspace, until=NOW)
+
+        assert_equal_reads(open_online_reader(shop.workspace).store, in_one_exchange)
+
+
+def assert_equal_reads(store: FeatureStore, read: Callable[[FeatureStore, dict[str, list[str]]], Read]) -> None:
+    stored = stored_features(store, "user_id")
+    one, other = all_at_once(store, stored), read(store, stored)
+    for user in [*(f"u{n}" for n in range(USERS)), "nobody"]:
+        expected = one(user)
+        assert other(user) == expected
+        assert {name: type(value) for name, value in other(user).items()} == {n: type(v) for n, v in expected.items()}
 
 
 def test_a_redis_that_came_back_empty_is_filled_again(
