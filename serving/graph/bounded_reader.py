@@ -90,6 +90,7 @@ class BoundedReader(Generic[Value]):
         """
         within = min(within, self._seconds)
         future = self._ask(user_id, within)
+        await asyncio.sleep(0)  # whoever else is ready to ask asks, before anybody waits
         started = time.perf_counter()
         try:
             value = await self._waited(future, within)

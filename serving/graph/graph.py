@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from feature_repo.core.steps import Steps, finish
 from serving.graph.filter import FiltersPort, FilterStage
 from serving.graph.meter import Meter
 from serving.graph.rank import FeatureStage, RankStage
@@ -78,6 +79,10 @@ class Graph:
 
     def answer(self, visit: Visit, user: User) -> Answer:
         """The answer for `user`; whatever breaks is in `degraded`."""
+        return finish(self.answer_in_steps(visit, user))
+
+    def answer_in_steps(self, visit: Visit, user: User) -> Steps[Answer]:
+        """The same, with rests between stages and within the longest of them."""
         rules, repeats = self._rules(), visit.recommender.bundle.repeat_consumption
         if user.row is None and not repeats:
             self._meter.rung("empty")
@@ -87,7 +92,8 @@ class Graph:
         if allowed is None:
             self._meter.rung("empty")
             return _empty(visit, user, "blocked")
-        scored, degraded = self._scored(visit, user, allowed, rules.policy)
+        scored, degraded = yield from self._scored(visit, user, allowed, rules.policy)
+        yield
         self._meter.candidates(scored.retrieved.sources.tolist())
         reranked = self._reranked(visit, scored, rules.policy)
         if reranked is None:
@@ -98,18 +104,21 @@ class Graph:
 
     def _scored(
         self, visit: Visit, user: User, allowed: Array, policy: "RerankPolicy"
-    ) -> tuple[Scored, tuple[str, ...]]:
+    ) -> Steps[tuple[Scored, tuple[str, ...]]]:
         run, stage = self._runner.run, self._retrieve
-        found = run("retrieve", lambda: stage.retrieved(visit, user, allowed, policy), before=visit.deadline)
+        steps = stage.retrieved(visit, user, allowed, policy)
+        found = yield from self._runner.run_in_steps("retrieve", steps, before=visit.deadline)
         if found is None:
             self._meter.rung("popular")
             popular = run("popular", lambda: stage.popular(visit, user, allowed))
             if popular is None:
                 popular = stage.popular_for_anyone(visit, user, allowed)
             return self._unranked(visit, user, popular), ("retrieval",)
+        yield
         matrix = run("features", lambda: self._features.matrix(visit, found), before=visit.deadline)
         if matrix is None or not len(matrix):
             return self._unranked(visit, user, found), () if matrix is not None else self._by_retrieval()
+        yield
         scores = run("rank", lambda: self._rank.scores(visit, matrix), before=visit.deadline)
         if scores is None:
             return self._moved(visit, user, found, matrix, _falling(found)), self._by_retrieval()

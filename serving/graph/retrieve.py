@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from feature_repo.core.steps import Steps
 from serving.graph.filter import rows_of
 from serving.graph.fresh import FreshItems
 from serving.graph.matching import Matching
@@ -32,15 +33,16 @@ class RetrieveStage:
         self._fresh = fresh
         self._matching = matching
 
-    def retrieved(self, visit: Visit, user: User, allowed: Array, policy: "RerankPolicy") -> "Retrieved":
+    def retrieved(self, visit: Visit, user: User, allowed: Array, policy: "RerankPolicy") -> "Steps[Retrieved]":
         recommender, row = visit.recommender, user.row or {}
         request = with_declared(visit.request, user)
-        found = recommender.retrieve(request, row, allowed=allowed)
+        found = yield from recommender.retrieve_in_steps(request, row, allowed=allowed)
         for source, more, count in self._beside(visit, user, policy):
             wanted = allowed & more
             wanted[found.rows] = False
             if wanted.any():
-                found = joined(found, recommender.retrieve(request, row, allowed=wanted), source, count)
+                extra = yield from recommender.retrieve_in_steps(request, row, allowed=wanted)
+                found = joined(found, extra, source, count)
         return found
 
     def popular(self, visit: Visit, user: User, allowed: Array) -> "Retrieved":
