@@ -58,8 +58,8 @@ class Calibration:
     seed: int
     _kept: dict[tuple[int, int, int], tuple[Array, Array]] = field(default_factory=dict, compare=False, repr=False)
 
-    def thresholds(self, window: Shape) -> Thresholds:
-        """For a window of that shape."""
+    def thresholds(self, window: Shape, share: float = 1.0) -> Thresholds:
+        """For a window of that shape, which may spend that share of the alarm rate."""
         _, from_users, from_days = self._variances
         means, shares = self._errors(window, self.seed + 1)
         shift = np.abs(means - self._own_errors[0]) / self.scale
@@ -74,7 +74,7 @@ class Calibration:
         tail = (np.quantile(distance, TAIL, axis=0) - centre) / NORMAL_ABOVE
         wide = np.maximum(np.maximum(distance.std(axis=0), tail), LEAST_SPREAD * least)
         largest = (shift / spread).max(axis=1), ((distance - centre) / wide).max(axis=1)
-        q, far = equally_rare(*largest, self.alarm_rate)
+        q, far = equally_rare(*largest, self.alarm_rate * share)
         widened = _widened(q, freedom)
         return Thresholds(spread * q * widened, (centre + far * wide) * widened)
 

@@ -13,9 +13,10 @@ from monitoring.drift.embeddings import Embeddings
 from monitoring.drift.evidently_report import HTML, JSON, distances_of, evidently_snapshot, write_report
 from monitoring.drift.exposition import PROMETHEUS, write_exposition
 from monitoring.drift.judge import Judge, Judgement
-from monitoring.drift.log_window import log_window
+from monitoring.drift.log_window import log_windows
 from monitoring.drift.policy import DriftPolicy
 from monitoring.drift.slates import coverage
+from monitoring.drift.sustained import judge_newest
 from monitoring.drift.window import Window, read_window
 
 REPORT = "drift.json"
@@ -38,7 +39,7 @@ def check_drift(workspace: Workspace, policy: DriftPolicy, *, source: str = AUTO
         raise MissingArtifact("no version is champion, so there is no reference: run `make train` first")
     bundle = download_bundle(workspace, champion)
     reference = read_window(_required(bundle / "reference.parquet", "make train"), policy)
-    current = current_window(workspace, champion, policy, source)
+    current, previous = current_windows(workspace, champion, policy, source)
     report = judge_windows(
         reference,
         current,
@@ -46,6 +47,7 @@ def check_drift(workspace: Workspace, policy: DriftPolicy, *, source: str = AUTO
         version=champion,
         folder=workspace.reports,
         now=now,
+        previous=previous,
         embeddings=_embeddings(bundle) if reference.has_items and current.has_items else None,
     )
     files = (REPORT, PROMETHEUS, report["html"], report["evidently"])
@@ -53,19 +55,23 @@ def check_drift(workspace: Workspace, policy: DriftPolicy, *, source: str = AUTO
     return report
 
 
-def current_window(workspace: Workspace, version: str, policy: DriftPolicy, source: str) -> Window:
-    """What this very version recommended: another one's scores and slates would be another distribution.
+def current_windows(
+    workspace: Workspace, version: str, policy: DriftPolicy, source: str
+) -> tuple[Window, Window | None]:
+    """What this very version recommended, newest, and before that where the log holds it.
+
+    Another version's scores and slates would be another distribution.
 
     Raises:
         MissingArtifact: there is no such log, or no such file.
     """
-    logged = log_window(workspace, version, policy) if source != WINDOW else None
+    logged, before = log_windows(workspace, version, policy) if source != WINDOW else (None, None)
     if source == LOG and logged is None:
         raise MissingArtifact(f"the request log holds no answer of version {version}: run `make serve` first")
     enough = logged is not None and logged.size.requests >= policy.minimum_requests
     if logged is not None and (source == LOG or enough):
-        return logged
-    return read_window(_required(workspace.reports / f"current-{version}.parquet", "make evaluate"), policy)
+        return logged, before
+    return read_window(_required(workspace.reports / f"current-{version}.parquet", "make evaluate"), policy), None
 
 
 def judge_windows(
@@ -77,15 +83,20 @@ def judge_windows(
     folder: Path,
     now: datetime,
     embeddings: Embeddings | None = None,
+    previous: Window | None = None,
 ) -> Mapping[str, Any]:
-    """Compare two windows; writes drift.html, drift.evidently.json, drift.prom and drift.json into `folder`."""
+    """Compare two windows, with `previous` if it is there: the one before the current one.
+
+    Writes drift.html, drift.evidently.json, drift.prom and drift.json into `folder`.
+    """
     judge = Judge(reference, policy, embeddings)
-    judged = judge.judge(current)
+    judged = judge_newest(judge, current, previous, policy)
     snapshot = evidently_snapshot(judge, current, judged.columns, policy)
     report = _report(judge, judged, current, policy, distances_of(snapshot)) | {
         "champion": version,
         "version": version,
         "made_at": now.isoformat(),
+        "previous_rows": previous.size.rows if previous else 0,
         "html": HTML if snapshot else None,
         "evidently": JSON if snapshot else None,
     }

@@ -43,7 +43,7 @@ class Judge:
         self._embeddings = embeddings
         self._reference = reference
         self._ready: Ready | None = None
-        self._known: dict[tuple[int, int, int], Thresholds] = {}
+        self._known: dict[tuple[int, int, int, float], Thresholds] = {}
 
     @property
     def reference(self) -> Window:
@@ -55,8 +55,8 @@ class Judge:
             self._ready = make_ready(self._reference, self._policy, self._embeddings)
         return self._ready
 
-    def judge(self, current: Window) -> Judgement:
-        """Compare one window.
+    def judge(self, current: Window, share: float = 1.0) -> Judgement:
+        """Compare one window; `share` of the policy's alarm rate is for this comparison.
 
         Raises:
             RecommenderError: moments of a window are no timestamps.
@@ -71,7 +71,7 @@ class Judge:
             return Judgement(assess_drift((), policy, sides), (), sides)
         values = before.columns(after)
         left_out = self._left_out(after, current, values)
-        columns = (*left_out, *self._compared(after, values, left_out))
+        columns = (*left_out, *self._compared(after, values, left_out, share))
         return Judgement(assess_drift(columns, policy, sides), columns, sides)
 
     def _left_out(self, after: Rows, current: Window, given: Mapping[str, Array]) -> list[ColumnResult]:
@@ -94,11 +94,13 @@ class Judge:
             found += [ColumnResult(n, finding="a window holds no whole week", expected=True) for n in calendar]
         return found
 
-    def _compared(self, after: Rows, values: Mapping[str, Array], left_out: list[ColumnResult]) -> list[ColumnResult]:
+    def _compared(
+        self, after: Rows, values: Mapping[str, Array], left_out: list[ColumnResult], share: float
+    ) -> list[ColumnResult]:
         before = self.ready
         if not before.names:
             return []
-        thresholds = self._thresholds(after)
+        thresholds = self._thresholds(after, share)
         grown = max(0.0, after.mean_day - before.rows.mean_day)
         return [
             self._result(name, values[name], place, thresholds, grown)
@@ -125,13 +127,14 @@ class Judge:
         far = None if distance is None else max(float(limits.distance[place]), policy.smallest_distance)
         return ColumnResult(name, moved / scale, max(float(limits.shift[place]), policy.smallest_shift), distance, far)
 
-    def _thresholds(self, after: Rows) -> Thresholds:
-        shape = (effective(after.user), effective(after.day), float(len(np.unique(after.request))))
-        steps = [floor(log(max(held, 1.0), step) + 1e-9) for held, step in zip(shape, STEPS, strict=True)]
+    def _thresholds(self, after: Rows, share: float) -> Thresholds:
+        held_by = (effective(after.user), effective(after.day), float(len(np.unique(after.request))))
+        steps = [floor(log(max(held, 1.0), step) + 1e-9) for held, step in zip(held_by, STEPS, strict=True)]
         users, days, requests = (step**at for step, at in zip(STEPS, steps, strict=True))
-        key = (steps[0], steps[1], steps[2])
+        key = (steps[0], steps[1], steps[2], share)
         if key not in self._known:
-            self._known[key] = self.ready.calibration.thresholds(Shape(users, days, max(1, floor(requests))))
+            shape = Shape(users, days, max(1, floor(requests)))
+            self._known[key] = self.ready.calibration.thresholds(shape, share)
         return self._known[key]
 
 

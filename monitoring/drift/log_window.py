@@ -19,15 +19,17 @@ SMALL = ("request_id", "received_at", "moment", "user_id", "model_version", "deg
 WIDE = ("propensities", "candidates", "scores", "features", "feature_names")
 
 
-def log_window(workspace: Workspace, version: str, policy: DriftPolicy) -> Window | None:
-    """The newest `log_days` of what `version` answered; None where it answered nothing."""
+def log_windows(workspace: Workspace, version: str, policy: DriftPolicy) -> tuple[Window | None, Window | None]:
+    """The newest `log_days` of what `version` answered and as many before; None where it answered nothing."""
     log = read_request_log(workspace, [*SMALL, *WIDE])
     log = log.filter(pc.equal(log["model_version"], version))
     if not log.num_rows:
-        return None
-    newest = pc.max(log["received_at"]).as_py()
-    log = log.filter(pc.greater(log["received_at"], newest - timedelta(days=policy.log_days)))
-    return logged_window(log, policy)
+        return None, None
+    span = timedelta(days=policy.log_days)
+    begins = pc.max(log["received_at"]).as_py() - span
+    newest = pc.greater(log["received_at"], begins)
+    before = log.filter(pc.and_not(pc.greater(log["received_at"], begins - span), newest))
+    return logged_window(log.filter(newest), policy), logged_window(before, policy) if before.num_rows else None
 
 
 def logged_window(log: pa.Table, policy: DriftPolicy) -> Window:

@@ -1,7 +1,8 @@
 """How often the drift verdict cries without cause, and how soon it sees what a simulator changed.
 
-Each simulated world has a reference of four weeks; what is judged are the weeks after it. Users come again, days
-differ, counts are heavy-tailed and totals grow. An alarm is any verdict but PASS. Limits are one-sided, 95 %.
+Each simulated world has a reference of four weeks; what is judged are the weeks after it, each with the week before at
+hand as in the request log. Users come again, days differ, counts are heavy-tailed and totals grow. An alarm is any
+verdict but PASS, from the newest week alone or with the one before. Limits are one-sided, 95 %.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,8 @@ from bench.rows import Row
 from feature_repo.core.workspace import Workspace
 from monitoring.drift.judge import Judge
 from monitoring.drift.policy import DriftPolicy
-from monitoring.drift.window import window_of
+from monitoring.drift.sustained import judge_newest
+from monitoring.drift.window import Window, window_of
 from monitoring.simulator.make import make_world
 from monitoring.simulator.settings import SimulatorSettings
 from monitoring.simulator.shift import Kind, Shift
@@ -31,6 +33,7 @@ SIZES = (0.1, 0.2, 0.3, 0.5)
 PROMISED = 0.3  # standard deviations
 TRIALS = {size: 100 if size == PROMISED else 20 for size in SIZES}  # pairs of weeks for each kind and size
 TRIALS_A_WORLD = 5
+QUIET_DRAWS = 500  # from here on they are of the quiet week before a shift
 MOST_ALARMS, LEAST_SEEN = 0.01, 0.95
 
 
@@ -41,25 +44,34 @@ def judged_world(seed: int) -> tuple[World, Judge]:
     return world, Judge(window_of(reference, POLICY), POLICY)
 
 
-def alarm(seed: int, week: int, shift: Shift | None = None, *, later: int = 0) -> bool:
-    """The verdict on one week of a world, `later` weeks after the first one that follows the reference."""
-    world, judge = judged_world(seed)
+def week_of(seed: int, draw: int, shift: Shift | None = None, *, later: int = 0) -> Window:
+    """A week of a world, `later` weeks after the first one that follows the reference."""
+    world, _ = judged_world(seed)
     start = REFERENCE_DAYS + 7 * later
-    table = windows(world, requests=REQUESTS, seed=1_000 * seed + week, start_day=start, shift=shift)
-    return judge.judge(window_of(table, POLICY)).assessment.verdict is not Verdict.PASS
+    table = windows(world, requests=REQUESTS, seed=1_000 * seed + draw, start_day=start, shift=shift)
+    return window_of(table, POLICY)
+
+
+def alarm(seed: int, week: Window, before: Window | None) -> bool:
+    _, judge = judged_world(seed)
+    return judge_newest(judge, week, before, POLICY).assessment.verdict is not Verdict.PASS
 
 
 def quiet_alarms(seed: int) -> int:
-    """Alarms in the quiet weeks of one world."""
-    return sum(alarm(seed, week) for week in range(WINDOWS))
+    """Alarms in the quiet weeks of one world; every week but the first has another one before it."""
+    weeks = [week_of(seed, number, later=number % 2) for number in range(WINDOWS)]
+    return sum(alarm(seed, week, before) for week, before in zip(weeks, [None, *weeks], strict=False))
 
 
 def seen(seed: int, trial: int, kind: Kind, size: float) -> int:
     """In which of the two weeks after the shift it was seen: 1, 2, or 0 for neither."""
     shift = Shift(kind=kind, size=size, from_day=REFERENCE_DAYS)
+    before = week_of(seed, QUIET_DRAWS + trial, later=-1)
     for later in (0, 1):
-        if alarm(seed, 2 * trial + later, shift, later=later):
+        week = week_of(seed, 2 * trial + later, shift, later=later)
+        if alarm(seed, week, before):
             return later + 1
+        before = week
     return 0
 
 

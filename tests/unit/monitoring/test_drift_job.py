@@ -11,7 +11,7 @@ from drift_windows import slates
 from feature_repo.core.errors import MissingArtifact, SettingsRefused
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.request_log_schema import REQUEST_LOG_SCHEMA
-from monitoring.drift.job import check_drift, current_window
+from monitoring.drift.job import check_drift, current_windows
 from monitoring.drift.policy import DriftPolicy
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -103,9 +103,11 @@ def test_the_log_is_judged_where_it_holds_enough_or_is_asked_for(
     workspace.reports.mkdir()
     pq.write_table(slates(seed=1, requests=10), workspace.reports / "current-7.parquet")
 
-    assert current_window(workspace, "7", POLICY, source).source == judged
+    current, previous = current_windows(workspace, "7", POLICY, source)
+
+    assert (current.source, previous) == (judged, None)
 
 
 def test_a_log_without_an_answer_of_the_version_is_named(workspace: Workspace) -> None:
     with pytest.raises(MissingArtifact, match=r"^the request log holds no answer of version 7: "):
-        current_window(workspace, "7", POLICY, "log")
+        current_windows(workspace, "7", POLICY, "log")

@@ -10,7 +10,7 @@ import pytest
 
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.request_log_schema import REQUEST_LOG_SCHEMA
-from monitoring.drift.log_window import log_window, logged_window
+from monitoring.drift.log_window import log_windows, logged_window
 from monitoring.drift.policy import DriftPolicy
 
 POLICY = DriftPolicy()
@@ -80,20 +80,23 @@ def test_what_is_wrong_with_a_log_is_among_the_flaws_of_its_window(rows: list[di
     assert flaw in logged_window(table(*rows), POLICY).flaws
 
 
-def test_only_the_newest_days_of_the_version_are_read(tmp_path: Path) -> None:
+def test_the_newest_days_of_the_version_are_one_window_and_as_many_before_another(tmp_path: Path) -> None:
     workspace = Workspace(root=tmp_path, store=tmp_path / "store")
     workspace.request_log.mkdir(parents=True)
     newest = START + timedelta(days=10)
     rows = table(
-        answer(0), answer(1, received_at=newest, moment=newest), answer(2, received_at=newest, model_version="8")
+        answer(0, received_at=START - timedelta(days=5)),
+        answer(1),
+        answer(2, received_at=newest, moment=newest),
+        answer(3, received_at=newest, model_version="8"),
     )
     pq.write_table(rows, workspace.request_log / "a.parquet")
 
-    window = log_window(workspace, "7", POLICY)
+    found = log_windows(workspace, "7", POLICY)
 
-    assert window is not None
-    assert set(window.sample["request_id"].to_pylist()) == {"r1"}
-    assert log_window(workspace, "9", POLICY) is None
+    assert [set(window.sample["request_id"].to_pylist()) for window in found if window] == [{"r2"}, {"r1"}]
+    assert [window is None for window in log_windows(workspace, "8", POLICY)] == [False, True]
+    assert log_windows(workspace, "9", POLICY) == (None, None)
 
 
 def test_a_large_log_is_sampled_by_whole_answers_and_the_same_ones_each_time() -> None:
