@@ -12,6 +12,7 @@ import numpy as np
 
 from feature_repo.features.columns import Columns
 from training.retrieval.port import NOTHING, Catalogue, Queries, Retriever
+from training.retrieval.sparse_top import Reach
 
 Array = np.ndarray[Any, Any]
 
@@ -87,32 +88,38 @@ class Few:
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over the vocabulary, float32 [i], exactly 0 where there is no summand; `catalogue` has rows for them."""
+    """Sums over the vocabulary, exactly 0 where there is no summand; `catalogue` has rows for them.
+
+    `sums` is float32 [i + 1]: the last is 0, and what is said of items that came later. Where there is a `reach`, they
+    are [n + 1] of its items.
+    """
 
     sums: Array
     catalogue: Kept
+    reach: Reach | None = None
 
     def best(self, count: int, allowed: Array) -> Array:
         border = _border(self.sums, STEP * count)
         if border > 0:
-            rows = self._rows(self.sums >= border, allowed)
-            if len(rows) >= count:
-                return self._highest(rows, count)
-        return self._highest(self._rows(self.sums != 0, allowed), count)
+            found = self._best(self.sums >= border, count, allowed)
+            if len(found) == count:
+                return found
+        return self._best(self.sums != 0, count, allowed)
 
     def at(self, rows: Array) -> Array:
-        known = self.catalogue.known[rows]
-        if len(self.sums) == 0:
-            return np.full(len(rows), NOTHING, np.float32)
-        found = self.sums[known]
-        return np.where((known >= 0) & (found != 0), found, np.float32(NOTHING))
+        places = self.catalogue.known.take(rows)
+        if self.reach is not None:
+            places = self.reach.places.take(places)
+        found: Array = self.sums.take(places)
+        found[found == 0] = NOTHING
+        return found
 
-    def _rows(self, wanted: Array, allowed: Array) -> Array:
-        rows = self.catalogue.rows_of[np.flatnonzero(wanted)]
-        return np.asarray(rows[allowed[rows] & (rows >= 0)])
-
-    def _highest(self, rows: Array, count: int) -> Array:
-        return highest(rows, self.sums[self.catalogue.known[rows]], count)
+    def _best(self, wanted: Array, count: int, allowed: Array) -> Array:
+        (places,) = wanted.nonzero()
+        items = places if self.reach is None else self.reach.items.take(places)
+        rows = self.catalogue.rows_of.take(items)
+        may = allowed.take(rows) & (rows >= 0)
+        return highest(rows[may], self.sums.take(places[may]), count)
 
 
 @dataclass(frozen=True)
@@ -176,4 +183,5 @@ def _border(scores: Array, count: int) -> float:
     if count > GROUPS or of_group < 2:
         return NOTHING
     groups = scores[: of_group * GROUPS].reshape(of_group, GROUPS).max(axis=0)
-    return float(np.partition(groups, GROUPS - count)[GROUPS - count])
+    groups.partition(GROUPS - count)
+    return float(groups[GROUPS - count])

@@ -9,6 +9,7 @@ import numpy as np
 
 from feature_repo.features.columns import Columns, take
 from feature_repo.features.item import item_features, item_features_at
+from feature_repo.features.pairs import Labels, labels_of
 from feature_repo.features.plan import FeaturePlan
 from feature_repo.features.request import ITEM_STATE, since, since_features
 from feature_repo.store.item_table import ItemTable
@@ -22,6 +23,7 @@ Formula = Callable[[Columns], Array]
 ROWS_AT_ONCE = 8_192  # bounds the memory of the padded days
 ITEM_COUNTS = ("item_event_count", "item_first_event", "item_last_event")
 MOST_FIXED = 16  # rankings by group that are kept
+MOST_DAYS = 3  # kept: clients' clocks differ around midnight, and a day of a large catalogue takes long to work out
 MOST_MOVED = 64  # with more rows to put in their place, sorting all of them is the faster way
 
 
@@ -41,15 +43,16 @@ class TableCatalogue:
         self.table = table
         self._plan = plan
         self._names = item_features(plan)
-        self._since = [self._names.index(name) for name in since_features("item")]
+        first, *_, last = (self._names.index(name) for name in since_features("item"))
+        self._since = slice(first, last + 1)
         self._columns = (*ITEM_STATE, *plan.item_state)
+        self._tastes = {name: labels_of(table.columns[name]) for name in plan.tastes}
         self.item_ids = table.item_ids
         self.known = vocabulary.encode(table.item_ids) - 1
         self.rows_of = np.full(len(vocabulary) - 1, -1, np.int64)
         there = np.flatnonzero(self.known >= 0)
         self.rows_of[self.known[there]] = there
-        self._today: _Day | None = None
-        self._next: _Day | None = None
+        self._days: tuple[_Day, ...] = ()  # the last one asked for first
         self._fixed: OrderedDict[Hashable, Ranking] = OrderedDict()
 
     def state(self, moment_us: int) -> Columns:
@@ -59,10 +62,13 @@ class TableCatalogue:
     def features(self, rows: Array, moment_us: int) -> Array:
         """`item_features_at` of the `rows` [n] at `moment_us` as float32 [n, f]."""
         found: Array = self._of_day(moment_us).features.take(rows, axis=0)
-        raw = take({name: self.table.columns[name] for name in ITEM_COUNTS}, rows)
-        for place, values in zip(self._since, since("item", raw, np.array(moment_us)).values(), strict=True):
-            found[:, place] = values
+        raw = {name: self.table.columns[name].take(rows) for name in ITEM_COUNTS}
+        found[:, self._since] = since("item", raw, np.array(moment_us)).T
         return found
+
+    def tastes(self, rows: Array) -> dict[str, Labels]:
+        """What users have tastes in, of the `rows` [n]."""
+        return {name: labels.take(rows) for name, labels in self._tastes.items()}
 
     def ranking(self, name: str, formula: Formula, moment_us: int) -> Ranking:
         """Items by `formula` of their state on the day of `moment_us`; a name stands for one formula."""
@@ -81,42 +87,39 @@ class TableCatalogue:
 
     def prepare(self, moment_us: int) -> None:
         """Work out beforehand what holds on the day of `moment_us`, with every order that was asked for so far."""
-        day, today, following = moment_us // MICROSECONDS_A_DAY, self._today, self._next
-        if any(ready is not None and ready.day == day for ready in (today, following)):
+        day, days = moment_us // MICROSECONDS_A_DAY, self._days
+        if any(ready.day == day for ready in days):
             return
         found = _Day(day, self._whole(day))
-        for name, (formula, _) in list(today.rankings.items()) if today else []:
+        for name, (formula, _) in list(days[0].rankings.items()) if days else []:
             found.rankings[name] = formula, ranking_of(formula(self._named(found.features)).astype(np.float32))
-        self._next = found
+        self._days = (*self._days[: MOST_DAYS - 1], found)
 
     def follow(self, other: "TableCatalogue") -> None:
         """Be ready for the day, and the orders, that `other` answers for."""
-        today = other._today
-        if today is not None:
-            moment_us = today.day * MICROSECONDS_A_DAY
-            for name, (formula, _) in list(today.rankings.items()):
+        for asked in other._days[:1]:
+            moment_us = asked.day * MICROSECONDS_A_DAY
+            for name, (formula, _) in list(asked.rankings.items()):
                 self.ranking(name, formula, moment_us)
 
     def changed(self, rows: Array) -> None:
         """Take notice of new raw state in the distinct `rows` of the table."""
-        today, self._next = self._today, None
-        if today is None or len(rows) == 0:
-            return
-        found = self._at_noon(rows, today.day)
-        today.features[rows] = found
-        if len(rows) > MOST_MOVED:
-            today.rankings.clear()
-        state = self._named(found)
-        for name, (formula, ranking) in today.rankings.items():
-            today.rankings[name] = formula, moved(ranking, rows, formula(state).astype(np.float32))
+        for asked in self._days if len(rows) else ():
+            found = self._at_noon(rows, asked.day)
+            asked.features[rows] = found
+            if len(rows) > MOST_MOVED:
+                asked.rankings.clear()
+            state = self._named(found)
+            for name, (formula, ranking) in asked.rankings.items():
+                asked.rankings[name] = formula, moved(ranking, rows, formula(state).astype(np.float32))
 
     def _of_day(self, moment_us: int) -> _Day:
-        day, today = moment_us // MICROSECONDS_A_DAY, self._today
-        if today is None or today.day != day:
-            prepared = self._next
-            today = prepared if prepared is not None and prepared.day == day else _Day(day, self._whole(day))
-            self._today = today
-        return today
+        day, days = moment_us // MICROSECONDS_A_DAY, self._days
+        if days and days[0].day == day:
+            return days[0]
+        found = next((ready for ready in days if ready.day == day), None) or _Day(day, self._whole(day))
+        self._days = (found, *(ready for ready in days if ready.day != day))[:MOST_DAYS]
+        return found
 
     def _whole(self, day: int) -> Array:
         """Features of all items, block by block."""

@@ -5,6 +5,7 @@ The lists are merged by reciprocal rank fusion (Cormack, Clarke and Büttcher, S
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,20 +52,42 @@ def fuse(scores: Mapping[str, Array], allowed: Array, *, depth: int, total: int)
 def merge(answers: Mapping[str, Answer], lists: Mapping[str, Array], *, depth: int, total: int) -> Candidates:
     """What `fuse` gives for a single query, from answers and their `lists` of `depth` instead of all scores."""
     together = np.concatenate([*lists.values()])
-    rows = np.sort(together)
-    first = np.ones(len(rows), bool)
-    first[1:] = rows[1:] != rows[:-1]
-    rows, at = rows[first], 0
-    places = np.searchsorted(rows, together)
-    ranks = np.full((len(lists), len(rows)), depth + 1, np.float32)
-    for of_list, found in zip(ranks, lists.values(), strict=True):
-        of_list[places[at : at + len(found)]] = np.arange(1, len(found) + 1)
-        at += len(found)
-    chosen = np.argsort(-_reciprocal(ranks, depth).sum(axis=0), kind="stable")[:total]
-    rows, ranks = rows[chosen], ranks[:, chosen].T
-    values = np.stack([answer.at(rows) for answer in answers.values()], axis=1).astype(np.float32, copy=False)
+    order = _ascending(together)
+    rows = together.take(order)
+    first = np.ones(len(order), bool)
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    rows = rows[first]
+    whose, rank, reciprocal = _of_lists(tuple(map(len, lists.values())), depth)
+    cells = whose.take(order) * len(rows) + (first.cumsum() - 1)
+    fused = np.zeros((len(lists), len(rows)), np.float32)
+    fused.ravel()[cells] = reciprocal.take(order)
+    # The bits of floats that are not negative are in the order of the floats.
+    chosen = _ascending(-fused.sum(axis=0).view(np.int32))[:total]
+    ranks = np.full(fused.shape, depth + 1, np.float32)
+    ranks.ravel()[cells] = rank.take(order)
+    rows, ranks = rows.take(chosen), ranks.take(chosen, axis=1)
+    values = np.empty(ranks.shape, np.float32)
+    for of_answer, answer in zip(values, answers.values(), strict=True):
+        of_answer[:] = answer.at(rows)
     values[values == NOTHING] = np.nan
-    return Candidates(np.zeros(len(rows), np.int64), rows, ranks.argmin(axis=1), values, ranks)
+    return Candidates(np.zeros(len(rows), np.int64), rows, ranks.argmin(axis=0), values.T, ranks.T)
+
+
+def _ascending(numbers: Array) -> Array:
+    """Places of whole numbers of up to 32 bits, the lowest first, of equal ones the first.
+
+    That is a stable argsort, in a third of the time: what is sorted holds both the number and its place.
+    """
+    both = (numbers.astype(np.int64) << 32) | np.arange(len(numbers))
+    both.sort()
+    return both & 0xFFFF_FFFF
+
+
+@lru_cache(maxsize=64)
+def _of_lists(lengths: tuple[int, ...], depth: int) -> tuple[Array, Array, Array]:
+    """Of each entry of lists of these lengths, one behind the other: its list, its rank there and what that counts."""
+    ranks = np.concatenate([np.arange(1, length + 1, dtype=np.float32) for length in lengths])
+    return np.repeat(np.arange(len(lengths)), lengths), ranks, _reciprocal(ranks, depth)
 
 
 def lists_of(answers: Mapping[str, Answer], allowed: Array, depth: int) -> dict[str, Array]:

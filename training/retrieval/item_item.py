@@ -22,7 +22,7 @@ class ItemItem:
         return spread(self._weights.scores(self._bags(queries, catalogue)), catalogue)
 
     def answer(self, queries: Queries, catalogue: Kept) -> Answer:
-        return Sums(self._weights.sums(*self._bag(queries, catalogue)), catalogue)
+        return Sums(self._weights.sums(*self._bag(queries, catalogue)), catalogue, self._weights.reach)
 
     def arrays(self) -> dict[str, Array]:
         return self._weights.arrays()

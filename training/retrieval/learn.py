@@ -106,10 +106,12 @@ def _learn_towers(
     progress.stage("two-tower" if start is None else "two-tower, going on", tower.epochs)
     two_tower.train(model, requests, settings=tower, seed=settings.seed, on_epoch=_tell(progress))
     save_weights(model, folder / WEIGHTS)
-    index = build_index(two_tower.embed(model.item_tower, requests.items), settings.index)
+    depth, queries = settings.candidates.depth, two_tower.embed(model.query_tower, sample)
+    items = two_tower.embed(model.item_tower, requests.items)
+    index = build_index(items, settings.index, queries=queries[::2], k=depth)
     index.save(folder)
-    recall = measure_recall(index, two_tower.embed(model.query_tower, sample), settings.candidates.depth)
-    require_recall(recall, k=settings.candidates.depth, least=settings.index.least_recall)
+    recall = measure_recall(index, queries, depth)
+    require_recall(recall, k=depth, least=settings.index.least_recall)
     return {
         "index_recall": recall,
         "query_tower_onnx_difference": export(model.query_tower, sample, folder / "query_tower.onnx"),

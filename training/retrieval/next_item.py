@@ -6,6 +6,7 @@ one of the same moment 1; the counts of j are divided by their sum plus `shrinka
 half as much for every `half_life` moments that came after it.
 """
 
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -49,15 +50,23 @@ class NextItem(ItemItem):
         history = queries.history[:, -self._settings.last_items :]
         times = queries.history_us[:, -self._settings.last_items :]
         later = np.zeros(history.shape, np.int64)  # moments after that of each item
-        later[:, :-1] = np.cumsum((times[:, 1:] != times[:, :-1])[:, ::-1], axis=1)[:, ::-1]
-        rows = np.where(history >= 0, catalogue.known[history], -1) if len(catalogue.known) else history
-        query, place = np.nonzero(rows >= 0)
-        weights = (0.5 ** (later[query, place] / self._settings.half_life)).astype(np.float32)
-        items = self._weights.matrix.shape[0]
-        cells, of_cell = np.unique(query * items + rows[query, place], return_inverse=True)
+        (times[:, 1:] != times[:, :-1])[:, ::-1].cumsum(axis=1, out=later[:, -2::-1])
+        rows = catalogue.known.take(history) if len(catalogue.known) else history
+        there = (history >= 0) & (rows >= 0)
+        firsts = np.arange(len(queries))[:, None] * self._weights.matrix.shape[0]
+        of_meeting = (rows + firsts)[there]
+        cells = np.sort(of_meeting)
+        first = np.ones(len(cells), bool)
+        np.not_equal(cells[1:], cells[:-1], out=first[1:])
+        cells = cells[first]
         summed = np.zeros(len(cells), np.float32)
-        np.add.at(summed, of_cell, weights)
+        np.add.at(summed, cells.searchsorted(of_meeting), self._recency[later[there]])
         return cells, summed
+
+    @cached_property
+    def _recency(self) -> Array:
+        """What a meeting counts by the moments after it, float32 [last_items]."""
+        return (0.5 ** (np.arange(self._settings.last_items) / self._settings.half_life)).astype(np.float32)
 
 
 def pairs_of_moments(log: Log, window: int, backward: float) -> tuple[sparse.csr_array, sparse.csr_array]:

@@ -61,18 +61,29 @@ def _right_aligned(items: Array, rows: Array, times: Array) -> tuple[Array, Arra
 
 
 def _bag(history: Array, known: Array, vocabulary: int, half_life: float) -> sparse.csr_array:
-    weights = 0.5 ** (np.arange(history.shape[1])[::-1] / half_life)
-    first = np.searchsorted(weights, LEAST_WEIGHT)
-    history, weights = history[:, first:], weights[first:]
-    query, place = np.nonzero((history >= 0) & (known[history] >= 0))
-    columns = known[history[query, place]]
-    # The newest meeting counts where an item was met more than once: the first from the end.
-    cells, from_end = np.unique((query * vocabulary + columns)[::-1], return_index=True)
-    kept = len(columns) - 1 - from_end
-    starts = np.searchsorted(cells, np.arange(len(history) + 1) * vocabulary)
+    weights = _weights(history.shape[1], half_life)
+    history = history[:, history.shape[1] - len(weights) :]
+    columns = known.take(history)
+    columns[history < 0] = -1
+    cells = columns if len(history) == 1 else columns + (np.arange(len(history)) * vocabulary)[:, None]
+    there = np.flatnonzero(columns.ravel() >= 0)
+    # The newest meeting counts where an item was met more than once: the last of its cells.
+    there = there[cells.ravel()[there].argsort(kind="stable")]
+    cells = cells.ravel()[there]
+    last = np.ones(len(cells), bool)
+    np.not_equal(cells[1:], cells[:-1], out=last[:-1])
+    there, cells = there[last], cells[last]
     found = copy(_no_bags(len(history), vocabulary))
-    found.data, found.indices, found.indptr = weights[place[kept]].astype(np.float32), columns[kept], starts
+    found.data, found.indices = weights[there % len(weights)], columns.ravel()[there]
+    found.indptr = cells.searchsorted(np.arange(len(history) + 1) * vocabulary)
     return found
+
+
+@lru_cache(maxsize=8)
+def _weights(items: int, half_life: float) -> Array:
+    """What each of the last of so many items met counts, newest last, float32."""
+    weights: Array = 0.5 ** (np.arange(items)[::-1] / half_life)
+    return weights[weights >= LEAST_WEIGHT].astype(np.float32)
 
 
 @lru_cache(maxsize=1)

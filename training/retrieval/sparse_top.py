@@ -18,7 +18,19 @@ from training.settings import SparseTopSettings
 Array = np.ndarray[Any, Any]
 
 WHOLE_ITEMS = 2_048  # 16 MiB
+FEW = 0.5  # of the vocabulary: with weights between no more than these, sums are of these alone
 BLOCK_ROWS = 2_048  # rows of an item-item product that are in memory at once
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A few of the vocabulary's i items: `items` [n], ascending, and `places` [i + 1] of all of it among them.
+
+    The place of any other item is n, that of the last, which stands for items that came later, too.
+    """
+
+    items: Array
+    places: Array
 
 
 @dataclass(frozen=True)
@@ -34,13 +46,36 @@ class ItemWeights:
         return nothing_at_zero((narrow(bags) @ self.matrix).toarray())
 
     def sums(self, items: Array, weights: Array) -> Array:
-        """Weighted sums over one bag, distinct `items` with `weights` [b]; float32 [i], 0 where there is no summand.
+        """Weighted sums over one bag, distinct `items` with `weights` [b]; 0 where there is no summand.
 
-        Only the rows of the bag are read.
+        Only the rows of the bag are read. The sums are float32 [i + 1], or [n + 1] of the items of `reach` where there
+        is one, the last of no item and 0.
         """
         if self._small is not None:
-            return np.asarray(weights @ self._small[items], np.float32)
-        return _sums_of_rows(self.matrix, items.astype(np.int32, copy=False), weights)
+            return np.append(np.asarray(weights @ self._small[items], np.float32), np.float32(0))
+        return _sums_of_rows(self._reaching, items.astype(np.int32, copy=False), weights)
+
+    @cached_property
+    def reach(self) -> Reach | None:
+        """What weights say something of, where they are between few items: then nothing else is looked at."""
+        if self._small is not None or isinstance(self.matrix, np.ndarray):
+            return None
+        if np.count_nonzero(np.diff(self.matrix.indptr)) > FEW * self.matrix.shape[0]:
+            return None
+        said = np.zeros(self.matrix.shape[1], bool)
+        said[self.matrix.indices] = True
+        items = np.flatnonzero(said)
+        places = np.full(self.matrix.shape[1] + 1, len(items), np.int32)
+        places[items] = np.arange(len(items))
+        return Reach(items, places)
+
+    @cached_property
+    def _reaching(self) -> sparse.csr_array:
+        """The matrix, its columns those of `reach`."""
+        if self.reach is None or isinstance(self.matrix, np.ndarray):
+            return self.matrix
+        parts = (self.matrix.data, self.reach.places.take(self.matrix.indices), self.matrix.indptr)
+        return sparse.csr_array(parts, shape=(self.matrix.shape[0], len(self.reach.items)))
 
     @cached_property
     def _small(self) -> Array | None:
@@ -60,20 +95,22 @@ class ItemWeights:
         if "weights" in arrays:
             return cls(arrays["weights"])
         items = len(arrays["weights_indptr"]) - 1
-        return cls(csr_restored("weights", arrays, columns=items))
+        found = cls(csr_restored("weights", arrays, columns=items))
+        found.sums(np.zeros(0, np.int32), np.zeros(0, np.float32))  # finds what sums need before the first request
+        return found
 
 
 def _sums_of_rows(matrix: sparse.csr_array, items: Array, weights: Array) -> Array:
-    """Weighted sums of the rows `items` [b] of a narrow matrix, float32 [i].
+    """Weighted sums of the rows `items` [b] of a narrow matrix, float32 [i + 1], the last 0.
 
     These are the loops that scipy's own choice and product of rows run. Its checks of the parts, which are right here,
     take twice as long as the loops, and the same in numpy takes three times as long.
     """
     starts = np.zeros(len(items) + 1, np.int32)
-    np.cumsum(matrix.indptr[items + 1] - matrix.indptr[items], out=starts[1:])
+    (matrix.indptr.take(items + 1) - matrix.indptr.take(items)).cumsum(out=starts[1:])
     columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
     _sparsetools.csr_row_index(len(items), items, matrix.indptr, matrix.indices, matrix.data, columns, values)
-    sums = np.zeros(matrix.shape[1], np.float32)
+    sums = np.zeros(matrix.shape[1] + 1, np.float32)
     _sparsetools.csc_matvec(len(sums), len(items), starts, columns, values, weights, sums)
     return sums
 

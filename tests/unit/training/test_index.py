@@ -7,35 +7,50 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feature_repo.core.errors import BundleError
+from training.retrieval.cells import Cells, build_cells
 from training.retrieval.index import (
-    GRAPH,
+    CELLS,
     ItemIndex,
     build_index,
-    exact_search,
     load_index,
     measure_recall,
     require_recall,
 )
-from training.retrieval.port import NOTHING
 from training.settings import IndexSettings
 
 Array = np.ndarray[Any, Any]
 
-GRAPH_ABOVE = IndexSettings(exact_items=1_000)
-ITEMS, DIMENSION, QUERIES = 5_000, 16, 40
+CELLS_ABOVE = IndexSettings(exact_items=1_000)
+ITEMS, DIMENSION, QUERIES, K = 5_000, 16, 40, 200
+EVERYTHING = np.ones(ITEMS, bool)
 
 
 def unit(vectors: Array) -> Array:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def vectors() -> Array:
+def drawn_vectors() -> Array:
     rng = np.random.default_rng(8)
     centres = rng.normal(size=(50, DIMENSION))
     return unit(centres[rng.integers(50, size=ITEMS)] + 0.5 * rng.normal(size=(ITEMS, DIMENSION)))
+
+
+def built(vectors: Array, queries: Array, *, aimed: float = 0.97) -> ItemIndex:
+    return build_index(vectors, CELLS_ABOVE.model_copy(update={"aimed_recall": aimed}), queries=queries, k=K)
+
+
+def best(index: ItemIndex, query: Array, count: int, allowed: Array = EVERYTHING) -> list[int]:
+    rows = index.near(query, count, allowed)
+    return [int(row) for row in rows[np.argsort(-(index.vectors[rows] @ query), kind="stable")][:count]]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Array:
+    return drawn_vectors()
 
 
 @pytest.fixture(scope="module")
@@ -44,130 +59,116 @@ def queries(vectors: Array) -> Array:
 
 
 @pytest.fixture(scope="module")
-def index(vectors: Array) -> ItemIndex:
-    return build_index(vectors, GRAPH_ABOVE)
+def index(vectors: Array, queries: Array) -> ItemIndex:
+    return built(vectors, queries)
 
 
 def test_a_small_catalogue_is_searched_exactly() -> None:
-    index = build_index(np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32), IndexSettings())
+    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
 
-    found = index.search(np.array([[0, 1]], np.float32), 2)
+    index = build_index(vectors, IndexSettings(), queries=vectors[:1], k=2)
 
-    assert index.graph is None
-    np.testing.assert_array_equal(found.rows, [[1, 2]])
-    np.testing.assert_allclose(found.scores, [[1.0, 0.8]])
-
-
-def test_the_graph_finds_nearly_all_that_the_exact_search_does(index: ItemIndex, queries: Array) -> None:
-    assert index.graph is not None
-    assert measure_recall(index, queries, 200) > 0.98
+    assert index.cells is None
+    assert best(index, np.array([0, 1], np.float32), 2, np.ones(3, bool)) == [1, 2]
+    assert measure_recall(index, vectors, 2) == 1.0
 
 
-def test_scores_of_what_is_found_are_the_exact_ones(index: ItemIndex, vectors: Array, queries: Array) -> None:
-    found = index.search(queries, 50)
+@pytest.mark.parametrize("aimed", [0.9, 0.97, 0.99])
+def test_a_search_takes_as_many_cells_as_find_the_aimed_share(vectors: Array, queries: Array, aimed: float) -> None:
+    index = built(vectors, queries, aimed=aimed)
 
-    exact = np.take_along_axis(queries @ vectors.T, found.rows, axis=1)
-    np.testing.assert_allclose(found.scores, exact, rtol=1e-5, atol=1e-6)
-    assert (np.diff(found.scores, axis=1) <= 0).all()
-    assert all(len(set(rows)) == 50 for rows in found.rows.tolist())
-
-
-def test_what_is_not_allowed_is_passed_over_and_k_are_found_all_the_same(index: ItemIndex, queries: Array) -> None:
-    allowed = np.ones((QUERIES, ITEMS), bool)
-    best = index.search(queries, 60).rows
-    np.put_along_axis(allowed, best[:, :30], False, axis=1)
-
-    found = index.search(queries, 30, allowed)
-
-    np.testing.assert_array_equal(found.rows, best[:, 30:])
+    assert index.cells is not None
+    assert aimed <= measure_recall(index, queries, K) < 1
+    index.cells.lists.nprobe -= index.cells.lists.nprobe // 2
+    assert measure_recall(index, queries, K) < aimed
 
 
-def test_where_little_is_allowed_just_that_is_found(index: ItemIndex, queries: Array) -> None:
-    allowed = np.zeros((QUERIES, ITEMS), bool)
-    allowed[:, [7, 4_000]] = True
+def test_with_all_cells_nothing_is_missed_but_what_half_precision_confuses(vectors: Array, queries: Array) -> None:
+    index = built(vectors, queries, aimed=1.0)
 
-    found = index.search(queries, 3, allowed)
-
-    assert {frozenset(rows) for rows in found.rows.tolist()} == {frozenset([7, 4_000, -1])}
-    assert (found.rows[:, 2] == -1).all()
-    assert (found.scores[:, 2] == NOTHING).all()
+    assert measure_recall(index, queries, K) > 0.999
 
 
-def test_one_query_is_answered_as_in_a_batch(index: ItemIndex, queries: Array) -> None:
-    np.testing.assert_array_equal(index.search(queries[3:4], 20).rows, index.search(queries, 20).rows[3:4])
-    assert index.search(queries[:0], 20).rows.shape[0] == 0
+def test_what_is_not_allowed_is_passed_over_and_enough_are_found_all_the_same(index: ItemIndex, queries: Array) -> None:
+    first = best(index, queries[0], 60)
+    allowed = EVERYTHING.copy()
+    allowed[first[:30]] = False
+
+    assert best(index, queries[0], 30, allowed) == first[30:]
 
 
-def test_more_than_there_is_gives_all_there_is(index: ItemIndex, queries: Array) -> None:
-    found = index.search(queries[:2], ITEMS + 10)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0), st.integers(1, 300))
+def test_only_allowed_rows_are_found_each_once_and_as_many_as_there_are(seed: int, share: float, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    allowed = rng.random(ITEMS) < share
 
-    assert found.rows.shape == (2, ITEMS)
-    assert (found.scores > NOTHING).mean() > 0.98
+    rows = ItemIndex(SHARED, SHARED_CELLS).near(SHARED[int(rng.integers(ITEMS))], count, allowed)
+
+    assert allowed[rows].all()
+    assert len(set(rows.tolist())) == len(rows) >= min(count, allowed.sum())
 
 
-def test_an_index_comes_back_from_its_files_and_is_mapped(index: ItemIndex, queries: Array, tmp_path: Path) -> None:
+SHARED = drawn_vectors()
+SHARED_CELLS = build_cells(SHARED)
+
+
+def test_an_index_comes_back_from_its_files(index: ItemIndex, queries: Array, tmp_path: Path) -> None:
     index.save(tmp_path)
 
-    loaded = load_index(tmp_path, GRAPH_ABOVE)
+    loaded = load_index(tmp_path)
 
-    assert isinstance(loaded.vectors, np.memmap)
-    np.testing.assert_array_equal(loaded.search(queries, 20).rows, index.search(queries, 20).rows)
-
-
-def test_an_exact_index_has_no_graph_file(vectors: Array, queries: Array, tmp_path: Path) -> None:
-    build_index(vectors, IndexSettings()).save(tmp_path)
-
-    loaded = load_index(tmp_path, IndexSettings())
-
-    assert not (tmp_path / GRAPH).exists()
-    np.testing.assert_array_equal(loaded.search(queries, 5).rows, exact_search(vectors, queries, 5).rows)
+    assert isinstance(loaded.cells, Cells)
+    assert [best(loaded, query, 20) for query in queries] == [best(index, query, 20) for query in queries]
+    assert measure_recall(loaded, queries, K) == measure_recall(index, queries, K)
 
 
-def test_a_graph_over_other_vectors_is_refused(index: ItemIndex, vectors: Array, tmp_path: Path) -> None:
+def test_an_exact_index_has_no_cells(vectors: Array, queries: Array, tmp_path: Path) -> None:
+    build_index(vectors, IndexSettings(), queries=queries, k=K).save(tmp_path)
+
+    assert not (tmp_path / CELLS).exists()
+    assert load_index(tmp_path).cells is None
+
+
+def test_cells_of_other_vectors_are_refused(index: ItemIndex, vectors: Array, tmp_path: Path) -> None:
     index.save(tmp_path)
     np.save(tmp_path / "index.npy", vectors[:100])
 
-    with pytest.raises(BundleError, match=r"expected a graph over the rows of index\.npy; got another one"):
-        load_index(tmp_path, GRAPH_ABOVE)
+    with pytest.raises(BundleError, match=r"expected cells of the \(100, 16\) of index\.npy; got \(5000, 16\)"):
+        load_index(tmp_path)
 
 
-def test_the_same_vectors_give_the_same_graph(vectors: Array, queries: Array, index: ItemIndex) -> None:
-    again = build_index(vectors, GRAPH_ABOVE)
+def test_the_same_vectors_give_the_same_cells(vectors: Array, queries: Array, index: ItemIndex) -> None:
+    again = built(vectors, queries)
 
-    np.testing.assert_array_equal(again.search(queries, 100).rows, index.search(queries, 100).rows)
-
-
-def test_items_that_came_after_the_graph_are_found(index: ItemIndex, queries: Array) -> None:
-    grown = ItemIndex(np.concatenate([index.vectors, queries[:1]]), index.graph)
-
-    assert grown.search(queries[:1], 1).rows.tolist() == [[ITEMS]]
+    assert [best(again, query, 100) for query in queries] == [best(index, query, 100) for query in queries]
 
 
 def test_an_index_that_finds_too_little_makes_no_bundle(index: ItemIndex, vectors: Array, queries: Array) -> None:
-    # A graph over the same items in another order.
-    confused = ItemIndex(vectors[::-1], index.graph)
+    # Cells of the same items in another order.
+    measured = measure_recall(ItemIndex(vectors[::-1].copy(), index.cells), queries, K)
 
-    measured = measure_recall(confused, queries, 200)
-
-    require_recall(measure_recall(index, queries, 200), k=200, least=0.95)
+    require_recall(measure_recall(index, queries, K), k=K, least=0.95)
     with pytest.raises(BundleError, match=r"at least 0\.950 of the exact 200 best items; got 0\."):
-        require_recall(measured, k=200, least=0.95)
+        require_recall(measured, k=K, least=0.95)
 
 
 def test_a_recall_that_was_not_measured_is_no_recall(index: ItemIndex, queries: Array) -> None:
     with pytest.raises(BundleError, match="got nan"):
-        require_recall(measure_recall(index, queries[:0], 200), k=200, least=0.95)
+        require_recall(measure_recall(index, queries[:0], K), k=K, least=0.95)
 
 
-def test_the_index_may_be_imported_before_the_towers_runtime() -> None:
-    """usearch 2.26 before onnxruntime 1.31 ended the process with a segmentation fault, by the order of test files."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import training.retrieval.index, onnxruntime"], capture_output=True, check=False
-    )
-
-    assert done.returncode == 0
+@pytest.mark.parametrize("order", ["training.retrieval.cells, onnxruntime", "onnxruntime, training.retrieval.cells"])
+def test_cells_and_the_towers_runtime_may_be_imported_in_any_order(order: str) -> None:
+    """An index of another library ended the process with a segmentation fault, by the order of test files."""
+    assert subprocess.run([sys.executable, "-c", f"import {order}"], capture_output=True, check=False).returncode == 0
 
 
-def test_vectors_that_are_not_finite_are_refused() -> None:
+def test_a_small_catalogue_does_not_load_the_library_of_cells() -> None:
+    code = "import sys, training.bundle; sys.exit('faiss' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_vectors_that_are_not_finite_are_refused(queries: Array) -> None:
     with pytest.raises(BundleError, match="an index takes finite vectors; got 1 that are not, first in row 1"):
-        build_index(np.array([[1, 0], [np.nan, 0]], np.float32), IndexSettings())
+        build_index(np.array([[1, 0], [np.nan, 0]], np.float32), IndexSettings(), queries=queries, k=1)

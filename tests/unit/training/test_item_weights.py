@@ -154,3 +154,20 @@ def test_the_newest_moment_of_a_history_says_most_of_what_comes_next() -> None:
     found = retriever.scores(asked, catalogue_of(log))
 
     np.testing.assert_allclose(found, [[NOTHING, 0.5, NOTHING, 1.0], [NOTHING, 1.0, NOTHING, 1.0]])
+
+
+def test_an_item_that_was_met_again_counts_each_time_and_one_that_came_later_not_at_all() -> None:
+    log = log_of([(0, 0, 0), (0, 1, 1), (1, 2, 0), (1, 3, 1)], users=2, items=4)
+    settings = NextItemSettings(backward=0.0, shrinkage=0.0, half_life=1.0)
+    retriever = NextItem(settings, SparseTopSettings()).fit(log, seed=0)
+    catalogue = catalogue_of(log)
+    catalogue.known[3] = -1
+    asked = replace(
+        queries_of(log, [0]), history=np.array([[-1, 2, 0, 3, 0]]), history_us=np.array([[0, 1, 1, 2, 3]]) * DAY
+    )
+
+    items, weights = retriever._bag(asked, catalogue)
+
+    assert items.tolist() == [0, 2]
+    assert weights.tolist() == [1.25, 0.25]
+    assert retriever.scores(asked, catalogue).tolist() == [[NOTHING, 1.25, NOTHING, NOTHING]]
