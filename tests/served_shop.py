@@ -17,7 +17,7 @@ from feature_repo.dataset.declaration import load_dataset
 from feature_repo.dataset.prepare import prepare
 from feature_repo.dataset.pseudonym import open_pseudonyms
 from feature_repo.dataset.split import load_split, to_microseconds
-from feature_repo.features.columns import as_columns, row_as_columns, take
+from feature_repo.features.columns import as_columns, row_as_columns
 from feature_repo.store.apply import apply_definitions
 from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import open_item_table
@@ -90,7 +90,7 @@ class ServedShop:
             candidates = CandidateRows(
                 np.zeros(CANDIDATES, np.int64),
                 items.item_ids[places],
-                take(items.columns, places),
+                catalogue.tastes(places),
                 fitted[places],
                 {
                     name: rng.normal(size=CANDIDATES).astype(np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from feature_repo.core.errors import StoreUnavailable
+from feature_repo.core.steps import Steps
 from feature_repo.store.item_table import ItemTable, item_table
 from serving.graph.assemble import assemble
 from serving.graph.preferences import PreferenceFiles
@@ -61,7 +62,10 @@ class FakeRecommender:
         ages = np.where(np.arange(10) < 8, 400.0, np.nan)  # the last two are new
         self.catalogue = SimpleNamespace(state=lambda _: {"item_age_days": ages, "item_events_30d": np.arange(10.0)})
 
-    def retrieve(self, request: Request, user: Mapping[str, Any], *, allowed: Any = None) -> FakeRetrieved:
+    def retrieve_in_steps(
+        self, request: Request, user: Mapping[str, Any], *, allowed: Any = None
+    ) -> Steps[FakeRetrieved]:
+        yield
         self._may("retrieve")
         self.asked.append((request, user))
         return self._found(request, user, allowed, "fake")

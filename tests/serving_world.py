@@ -23,6 +23,7 @@ from feature_repo.features.request import AMOUNT_STATE, ITEM_STATE, USER_STATE
 from training.bundle import seal
 from training.encoder import TOWER_HISTORY, AttributeEncoder, Encoder
 from training.ranker_features import feature_names
+from training.ranking.as_onnx import export_ranker
 from training.segments import BEHAVIOUR, Segments
 from training.settings import BaselineSettings, CandidateSettings, IndexSettings
 from training.vocabulary import vocabulary
@@ -99,7 +100,9 @@ def write_bundle(folder: Path, *, seed: int = 7) -> None:
     np.save(folder / "index.npy", item_table[1:])
     (folder / "encoder.json").write_text(json.dumps(encoder.to_json()))
     rows = xgb.DMatrix(rng.normal(size=(200, len(names))), rng.integers(2, size=200))
-    xgb.train({"objective": "rank:ndcg", "max_depth": 3}, rows, num_boost_round=5).save_model(folder / "ranker.ubj")
+    ranker = xgb.train({"objective": "rank:ndcg", "max_depth": 3}, rows, num_boost_round=5)
+    ranker.save_model(folder / "ranker.ubj")
+    export_ranker(ranker, folder / "ranker.onnx")
     seal(folder, facts(names))
 
 

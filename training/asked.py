@@ -13,7 +13,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from feature_repo.dataset.split import to_microseconds
-from feature_repo.features.columns import Columns, as_columns, row_as_columns, take
+from feature_repo.features.columns import Columns, as_columns, row_as_columns, row_reader, take
 from feature_repo.features.user import user_features_at
 from feature_repo.store.item_table import ItemTable
 from feature_repo.transforms.sequences import HISTORY_ITEMS
@@ -48,6 +48,7 @@ class Asker:
         self._catalogue = catalogue
         self._segments = segments or any(retriever.name == BY_SEGMENT for retriever in bundle.retrievers)
         self._schema = {n: kind for n, kind in bundle.user_features.items() if n not in (SEEN, HIDDEN)}
+        self._columns = row_reader(self._schema)
 
     def one(self, request: Request, user: Mapping[str, Any]) -> Asked:
         """A request with its user's row."""
@@ -57,7 +58,7 @@ class Asker:
     def query(self, request: Request, user: Mapping[str, Any]) -> Queries:
         """A request with its user's row as a query, without the query tower."""
         moment = to_microseconds(request.moment)
-        return self._queries([request], row_as_columns(_with_session(user, request.session, moment), self._schema))
+        return self._queries([request], self._columns(_with_session(user, request.session, moment)))
 
     def many(self, requests: Sequence[Request], users: pa.Table) -> list[Asked]:
         """Requests [r] without sessions, with their users' rows in the same order."""

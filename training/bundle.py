@@ -3,10 +3,11 @@
 manifest.json       what it is, and SHA-256 and size of every other file
 query_tower.onnx    item_tower.onnx
 index.npy           item embeddings of the training window, rows in the order of the encoder's item ids
-index.usearch       where there are many: a graph over them
+index.faiss         where there are many: cells of them
 tower_weights.npz   weights of the towers, to start the next version from
-retriever-*.npy     an array of another retriever that was fitted, over the encoder's item ids; mapped, and not read
+retriever-*.npy     an array of another retriever that was fitted, over the encoder's item ids
 ranker.ubj          XGBoost's own format
+ranker.onnx         the same trees, which onnxruntime walks in a third of the time
 encoder.json        vocabularies, scales, text model, segments
 reference.parquet   what it recommended at the end of its training window: the reference for drift
 model_card.md       for people
@@ -25,7 +26,7 @@ import pyarrow as pa
 import xgboost as xgb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from feature_repo.core.errors import BundleError
+from feature_repo.core.errors import BundleError, RecommenderError
 from feature_repo.core.workspace import write_json
 from feature_repo.features.columns import Columns, take
 from training.encoder import Encoder
@@ -39,8 +40,12 @@ from training.settings import BaselineSettings, CandidateSettings, IndexSettings
 Array = np.ndarray[Any, Any]
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 EMBED_ROWS = 4096  # items embedded at once
+
+
+class RankerFailed(RecommenderError):
+    """There are no scores of the ranker."""
 
 
 class Manifest(BaseModel):
@@ -77,10 +82,10 @@ class Bundle:
     manifest: Manifest
     encoder: Encoder
     query_tower: ort.InferenceSession
-    item_tower: ort.InferenceSession
     index: ItemIndex
     retrievers: tuple[Retriever, ...]
     ranker: xgb.Booster
+    trees: ort.InferenceSession | None = None  # the ranker's
 
     @property
     def candidates(self) -> CandidateSettings:
@@ -120,7 +125,7 @@ class Bundle:
         """Unit vectors [n, dimension] for n items: from the index, or for an item new since then from its features."""
         known = self.encoder.item_ids.encode(item_ids)
         if len(known) == len(self.index.vectors) and (known == np.arange(1, len(known) + 1)).all():
-            return np.asarray(self.index.vectors)  # the catalogue of the training window: mapped, and not copied
+            return np.asarray(self.index.vectors)  # the catalogue of the training window
         embeddings: Array = self.index.vectors[np.maximum(known, 1) - 1]
         new = np.flatnonzero(known == 0)
         if len(new):
@@ -130,8 +135,10 @@ class Bundle:
     def run_item_tower(self, item_ids: Array, items: Columns) -> Array:
         """Unit vectors [n, dimension] straight from the item tower."""
         inputs = self.encoder.item_inputs(item_ids, items)
+        # Opened for this: it is as large as the vocabulary, and is asked when items are new.
+        tower = _open_session(self.folder / "item_tower.onnx")
         parts = [
-            self.item_tower.run(None, {name: values[at : at + EMBED_ROWS] for name, values in inputs.items()})[0]
+            tower.run(None, {name: values[at : at + EMBED_ROWS] for name, values in inputs.items()})[0]
             for at in range(0, max(len(item_ids), 1), EMBED_ROWS)
         ]
         return np.concatenate(parts)
@@ -143,9 +150,25 @@ class Bundle:
         return with_prior(scores, matrix, self.ranker_features, prior, pause_hours=hours, depth=depth)
 
     def bare_scores(self, matrix: Array) -> Array:
-        """The same without the prior of openings."""
-        scores: Array = self.ranker.inplace_predict(matrix)
+        """The same without the prior of openings.
+
+        Raises:
+            RankerFailed: the ranker does not work, or takes other features.
+        """
+        if self.trees is None:
+            raise RankerFailed("a bundle's ranker must be loaded; got towers alone")
+        try:
+            scores: Array = self.trees.run(None, {"rows": matrix})[0][:, 0]
+        except Exception as error:  # the runtime's own exceptions have no class in common
+            raise RankerFailed(f"the ranker's trees must take {matrix.shape} features; {error}") from error
         return scores
+
+    def with_ranker(self, folder: Path) -> "Bundle":
+        """The same with the ranker whose files lie in `folder`."""
+        ranker = xgb.Booster()
+        ranker.load_model(folder / "ranker.ubj")
+        ranker.set_param({"nthread": 1})  # two hundred rows are scored faster by one thread than handed to several
+        return replace(self, ranker=ranker, trees=_open_session(folder / "ranker.onnx"))
 
     def under(self, prior: PriorSettings) -> "Bundle":
         """The same with another prior."""
@@ -188,17 +211,14 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: a file is missing, altered or not named by the manifest.
     """
-    towers = load_towers(folder, read_manifest(folder))
-    ranker = xgb.Booster()
-    ranker.load_model(folder / "ranker.ubj")
-    ranker.set_param({"nthread": 1})  # two hundred rows are scored faster by one thread than handed to several
-    expected = feature_names(towers.encoder, towers.manifest.retrievers)
-    if towers.ranker_features != expected or ranker.num_features() != len(expected):
+    bundle = load_towers(folder, read_manifest(folder)).with_ranker(folder)
+    expected = feature_names(bundle.encoder, bundle.manifest.retrievers)
+    if bundle.ranker_features != expected or bundle.ranker.num_features() != len(expected):
         raise BundleError(
             f"{folder}: this code gives the ranker {len(expected)} features; the bundle's was trained on "
-            f"{ranker.num_features()}: {sorted(set(expected) ^ set(towers.ranker_features))[:5]} differ"
+            f"{bundle.ranker.num_features()}: {sorted(set(expected) ^ set(bundle.ranker_features))[:5]} differ"
         )
-    return replace(towers, ranker=ranker)
+    return bundle
 
 
 def load_towers(folder: Path, manifest: Manifest) -> Bundle:
@@ -206,18 +226,21 @@ def load_towers(folder: Path, manifest: Manifest) -> Bundle:
 
     The two-tower is the first of the manifest's retrievers.
     """
-    threads = ort.SessionOptions()
-    threads.intra_op_num_threads = 1  # a tower's run is shorter than waking a second thread
     return Bundle(
         folder=folder,
         manifest=manifest,
         encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
-        query_tower=ort.InferenceSession(folder / "query_tower.onnx", threads, providers=["CPUExecutionProvider"]),
-        item_tower=ort.InferenceSession(folder / "item_tower.onnx", threads, providers=["CPUExecutionProvider"]),
-        index=load_index(folder, manifest.index),
+        query_tower=_open_session(folder / "query_tower.onnx"),
+        index=load_index(folder),
         retrievers=tuple(_load_retriever(folder, name, manifest) for name in manifest.retrievers[1:]),
         ranker=xgb.Booster(),
     )
+
+
+def _open_session(file: Path) -> ort.InferenceSession:
+    threads = ort.SessionOptions()
+    threads.intra_op_num_threads = 1  # a run is shorter than waking a second thread
+    return ort.InferenceSession(file, threads, providers=["CPUExecutionProvider"])
 
 
 def save_retriever(retriever: Retriever, folder: Path) -> None:
@@ -229,18 +252,13 @@ def save_retriever(retriever: Retriever, folder: Path) -> None:
 def _load_retriever(folder: Path, name: str, manifest: Manifest) -> Retriever:
     start, end = str(_retriever_file(folder, name, "*").name).split("*")
     paths = {path.name.removeprefix(start).removesuffix(end): path for path in folder.glob(f"{start}*{end}")}
-    arrays = {array: _mapped(path) for array, path in paths.items()}
+    # Read, not mapped: a request reads a hundred rows here and there, and of memory numpy asks for huge pages.
+    arrays = {array: np.load(path, allow_pickle=False) for array, path in paths.items()}
     earlier = folder / f"{start.removesuffix('=')}.npz"  # all arrays in one file, as bundles before had them
     if earlier.exists():
         with np.load(earlier, allow_pickle=False) as saved:
             arrays = dict(saved)
     return make_retriever(name, manifest.retriever_settings).restore(arrays)
-
-
-def _mapped(path: Path) -> Array:
-    """An array as mapped pages: requests read few of its rows, and a process keeps only those in memory."""
-    # Of the base class: every view of a memmap runs Python code.
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _retriever_file(folder: Path, name: str, array: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from feature_repo.dataset.declaration import Dataset, EntityTable
 from feature_repo.features.columns import Columns, take
 from feature_repo.features.plan import FeaturePlan, feature_plan
-from feature_repo.features.request import context_at
+from feature_repo.features.request import clock_at
 from feature_repo.features.user import user_features_at
 from training.segments import Segments, fit_segments
 from training.settings import EncoderSettings
@@ -118,14 +118,14 @@ class Encoder:
         The attributes', and `user_id`, `hour`, `weekday` [n], `activity` [n, 1], `history` [n, TOWER_HISTORY], and
         `context` [n, c] where context columns are declared.
         """
-        now = context_at(moments_us)
-        activity = np.log1p(np.nan_to_num(users["user_event_count"]))
+        hour, weekday = clock_at(moments_us)
+        activity = np.log1p(np.fmax(users["user_event_count"], 0.0))
         inputs = {
             **self.users.inputs(users),
             "user_id": self.user_ids.encode(user_ids),
             "history": self._history(users["history_items"]) if history is None else history,
-            "hour": now["hour"].astype(np.int64),
-            "weekday": now["weekday"].astype(np.int64),
+            "hour": hour,
+            "weekday": weekday,
             "activity": activity[:, None].astype(np.float32),
         }
         return {**inputs, "context": self.context_codes(contexts)} if self.contexts else inputs

@@ -5,7 +5,7 @@ on with those requests, so that what is served knows the whole window.
 """
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from training.leaks.check import check_leaks
 from training.prior_trial import NO_PRIOR, prior_trial
 from training.progress import Progress
 from training.ranking import lambdamart
+from training.ranking.as_onnx import export_ranker
 from training.ranking.candidates import RankerRows, ranker_rows
 from training.ranking.learn import divide, learn_ranker
 from training.ranking.logged import LogSource, logged_rows
@@ -163,7 +164,8 @@ def train(
             progress=progress,
         )
         ranker.save_model(folder / "ranker.ubj")
-        ranked = replace(first, ranker=ranker).under(settings.prior)
+        export_ranker(ranker, folder / "ranker.onnx")
+        ranked = first.with_ranker(folder).under(settings.prior)
         later = rows.of(np.concatenate([stop, hold_out]))
         trial = prior_trial(ranked, later, window.after, to_microseconds(window.end), settings.ranker)
         ranked = ranked if trial.kept else ranked.under(NO_PRIOR)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.features.item import item_features, item_features_at
-from feature_repo.features.pairs import PAIR_FEATURES, affinities, affinity_features, pairs_at
+from feature_repo.features.item import item_features
+from feature_repo.features.pairs import PAIR_FEATURES, Labels, affinities, affinity_features, pairs_at
 from feature_repo.features.request import CONTEXT_FEATURES, context_at
 from feature_repo.features.user import user_features, user_features_at
 from training.encoder import AttributeEncoder, Encoder, flags
@@ -34,18 +34,18 @@ class Requests:
 
 @dataclass(frozen=True)
 class CandidateRows:
-    """n candidates: the request of each, raw item columns, and what `attribute_matrix` and retrieval made of them.
+    """n candidates: the request of each, what users have tastes in, and what else is known of the items.
 
-    `retrieval` has a score and a rank of each retriever, and LAST_ITEM_SCORE at the end. `features` [n, i] are those
-    of `item_features_at`, where they are known already; then `items` need only hold what users have tastes in.
+    `attributes` are of `attribute_matrix`, `features` [n, i] of `item_features_at`. `retrieval` has a score and a rank
+    of each retriever, and LAST_ITEM_SCORE at the end.
     """
 
     request: Array
     item_ids: Array
-    items: Columns
+    tastes: Mapping[str, Labels]
     attributes: Array
     retrieval: Columns
-    features: Array | None = None
+    features: Array
 
 
 def join_requests(parts: Sequence[Requests]) -> Requests:
@@ -58,15 +58,18 @@ def join_requests(parts: Sequence[Requests]) -> Requests:
 
 
 def join_candidates(parts: Sequence[CandidateRows]) -> CandidateRows:
-    """Candidates of several requests, all with known features, as those of one batch."""
+    """Candidates of several requests, all from one item table, as those of one batch."""
     first = parts[0]
     return CandidateRows(
         request=np.concatenate([part.request for part in parts]),
         item_ids=np.concatenate([part.item_ids for part in parts]),
-        items={name: np.concatenate([part.items[name] for part in parts]) for name in first.items},
+        tastes={
+            name: Labels(np.concatenate([part.tastes[name].codes for part in parts]), labels.numbers)
+            for name, labels in first.tastes.items()
+        },
         attributes=np.concatenate([part.attributes for part in parts]),
         retrieval={name: np.concatenate([part.retrieval[name] for part in parts]) for name in first.retrieval},
-        features=np.concatenate([part.features for part in parts if part.features is not None]),
+        features=np.concatenate([part.features for part in parts]),
     )
 
 
@@ -90,16 +93,15 @@ def feature_names(encoder: Encoder, retrievers: Sequence[str]) -> tuple[str, ...
 def feature_matrix(encoder: Encoder, requests: Requests, candidates: CandidateRows) -> Array:
     """Float32 [n, features]: what depends on the request alone is computed once for each request."""
     request, users, moments_us = candidates.request, requests.users, requests.moments_us
-    pairs = affinities(encoder.plan.tastes, users, candidates.items, request)
+    pairs = affinities(encoder.plan.tastes, users, candidates.tastes, request)
     if encoder.plan.repeats:  # else whatever was met before is no candidate
         pairs = {**pairs_at(users, candidates.item_ids, request, moments_us), **pairs}
-    known = candidates.features
     parts = [
         *candidates.retrieval.values(),
-        *(item_features_at(encoder.plan, candidates.items, moments_us[request]).values() if known is None else [known]),
+        candidates.features,
         candidates.attributes,
         *pairs.values(),
-        _of_requests(encoder, requests)[request],
+        _of_requests(encoder, requests).take(request, axis=0),
     ]
     return _beside(parts)
 
@@ -107,15 +109,14 @@ def feature_matrix(encoder: Encoder, requests: Requests, candidates: CandidateRo
 def _of_requests(encoder: Encoder, requests: Requests) -> Array:
     """Float32 [r, features] of what depends on the request alone."""
     of_user = user_features_at(encoder.plan, requests.users, requests.moments_us)
-    return _beside(
-        [
-            *of_user.values(),
-            encoder.segments.assign(of_user),
-            attribute_matrix(encoder.users, requests.users, len(requests)),
-            *context_at(requests.moments_us).values(),
-            encoder.context_codes(requests.contexts),
-        ]
-    )
+    columns = [
+        *of_user.values(),
+        encoder.segments.assign(of_user),
+        *attribute_matrix(encoder.users, requests.users, len(requests)).T,
+        *context_at(requests.moments_us).values(),
+        *encoder.context_codes(requests.contexts).T,
+    ]
+    return np.array(columns, np.float32).T
 
 
 def attribute_matrix(encoder: AttributeEncoder, columns: Columns, rows: int) -> Array:
@@ -126,7 +127,7 @@ def attribute_matrix(encoder: AttributeEncoder, columns: Columns, rows: int) -> 
     parts = [np.stack(scale.imputed(columns[name]), axis=1) for name, scale in encoder.numeric.items()]
     parts += [known.encode(columns[name])[:, None] for name, known in encoder.categorical.items()]
     parts += [flags(known, columns[name]) for name, known in encoder.multi.items()]
-    return np.concatenate([np.zeros((rows, 0)), *parts], axis=1).astype(np.float32)
+    return np.concatenate(parts, axis=1).astype(np.float32) if parts else np.zeros((rows, 0), np.float32)
 
 
 def _attribute_names(prefix: str, encoder: AttributeEncoder) -> list[str]:
@@ -137,10 +138,6 @@ def _attribute_names(prefix: str, encoder: AttributeEncoder) -> list[str]:
 
 def _beside(parts: Sequence[Array]) -> Array:
     """Columns [n] and matrices [n, m] as one float32 matrix."""
-    matrix = np.empty((len(parts[0]), sum(1 if part.ndim == 1 else part.shape[1] for part in parts)), np.float32)
-    at = 0
-    for part in parts:
-        width = 1 if part.ndim == 1 else part.shape[1]
-        matrix[:, at : at + width] = part[:, None] if part.ndim == 1 else part
-        at += width
-    return matrix
+    wide = [part if part.ndim == 2 else part[:, None] for part in parts]
+    matrix = np.empty((len(wide[0]), sum(part.shape[1] for part in wide)), np.float32)
+    return np.concatenate(wide, axis=1, out=matrix)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xgboost as xgb
 
+from feature_repo.core.steps import Steps, finish
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.features.columns import Columns
 from feature_repo.store.item_table import ItemTable, attributes
 from training.asked import Asked, Asker
-from training.bundle import Bundle
+from training.bundle import Bundle, RankerFailed
 from training.ranker_features import (
     LAST_ITEM_SCORE,
     CandidateRows,
@@ -122,18 +122,35 @@ class Recommender:
 
     def score(self, asked: Asked, *, allowed: Array | None = None) -> Scored:
         """What every retriever says; where `allowed` [m] is False an item is in no list."""
+        return finish(self._score(asked, allowed))
+
+    def _score(self, asked: Asked, allowed: Array | None) -> Steps[Scored]:
         may = self._allowed(asked.hidden, allowed)
         answers: dict[str, Answer] = {TWO_TOWER: self._nearness.answer(asked.embedding)}
         for retriever in self._bundle.retrievers:
             answers[retriever.name] = answer_of(retriever, asked.query, self.catalogue)
-        return Scored(asked.query, answers, lists_of(answers, may, self._settings.depth), may)
+        yield
+        near = {TWO_TOWER: answers[TWO_TOWER].best(self._settings.depth, may)}
+        yield
+        others = {name: answer for name, answer in answers.items() if name != TWO_TOWER}
+        return Scored(asked.query, answers, near | lists_of(others, may, self._settings.depth), may)
 
     def retrieve(self, request: Request, user: Mapping[str, Any], *, allowed: Array | None = None) -> Retrieved:
         """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen.
 
         Where `allowed` [m] is False an item is left out besides.
         """
-        return self.candidates(self.score(self._asker.one(request, user), allowed=allowed))
+        return finish(self.retrieve_in_steps(request, user, allowed=allowed))
+
+    def retrieve_in_steps(
+        self, request: Request, user: Mapping[str, Any], *, allowed: Array | None = None
+    ) -> Steps[Retrieved]:
+        """The same, with rests."""
+        asked = self._asker.one(request, user)
+        yield
+        scored = yield from self._score(asked, allowed)
+        yield
+        return self.candidates(scored)
 
     def popular(self, request: Request, user: Mapping[str, Any], *, allowed: Array | None = None) -> Retrieved:
         """Candidates by popularity alone, of the user's segment and the request's context where a retriever says so.
@@ -174,7 +191,7 @@ class Recommender:
         return CandidateRows(
             request=np.full(len(rows), request, np.int64),
             item_ids=self._items.item_ids[rows],
-            items={name: self._items.columns[name][rows] for name in self._bundle.encoder.plan.tastes},
+            tastes=self.catalogue.tastes(rows),
             attributes=self._item_attributes.take(rows, axis=0),
             retrieval=retrieved.retrieval,
             features=self.catalogue.features(rows, int(retrieved.request.moments_us[0])),
@@ -184,7 +201,7 @@ class Recommender:
         """The ranker's scores [c] of candidates' features [c, f].
 
         Raises:
-            xgboost.core.XGBoostError: the ranker does not work, or takes other features.
+            RankerFailed: the ranker does not work, or takes other features.
         """
         return self._bundle.rank(matrix)
 
@@ -215,7 +232,7 @@ class Recommender:
             return Slate((), no_candidates(matrix.shape[1]), degraded)
         try:
             scores = self.rank_scores(matrix)
-        except xgb.core.XGBoostError:
+        except RankerFailed:
             scores, degraded = -np.arange(len(matrix), dtype=np.float32), (*degraded, "ranker")
         ids = self._items.item_ids[retrieved.rows]
         order = np.argsort(-scores, kind="stable")[: request.k]

@@ -53,7 +53,7 @@ class Segments:
 
 def behaviour(features: Columns) -> Array:
     """[n, BEHAVIOUR]: what segments are made of."""
-    return np.stack([np.log1p(features[name].astype(np.float64)) for name in BEHAVIOUR], axis=1)
+    return np.ascontiguousarray(np.log1p(np.array([features[name] for name in BEHAVIOUR], np.float64)).T)
 
 
 def fit_segments(features: Columns, *, segments: int, seed: int) -> Segments:

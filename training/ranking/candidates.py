@@ -9,6 +9,7 @@ import numpy as np
 from feast import FeatureStore
 
 from feature_repo.features.columns import as_columns
+from feature_repo.features.pairs import labels_of
 from feature_repo.store.historical import features_at
 from feature_repo.store.open import stored_features
 from training.asked import Asked
@@ -120,6 +121,6 @@ def _with_attributes(store: FeatureStore, encoder: Encoder, rows: CandidateRows,
     columns = as_columns(table, [name for name in table.column_names if name not in ("item_id", "event_timestamp")])
     return replace(
         rows,
-        items={name: columns[name] for name in encoder.plan.tastes},
+        tastes={name: labels_of(columns[name]) for name in encoder.plan.tastes},
         attributes=attribute_matrix(encoder.items, columns, len(rows.item_ids)),
     )
