@@ -10,6 +10,7 @@ name. Where Feast has a log for the features of users, a row goes into both logs
 import contextlib
 import logging
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +33,8 @@ __all__ = ["FeatureSink", "LoggedRequest", "RequestLog", "read_request_log", "to
 
 logger = logging.getLogger("serving.request_log")
 
-_OF_ITEMS = ("slate", "candidates", "sources", "feature_names")
 # Few, since turning rows into a table holds the interpreter lock, and a request that arrives meanwhile waits for it.
 ROWS_AT_ONCE = 16
-# Dictionaries of the matrix's numbers take four times the processor time of writing them as they are.
-REPEATED = ["variant", "model_version", "rollout", *(f"{name}.list.element" for name in _OF_ITEMS)]
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,7 @@ class RequestLog:
         self._thread.join(timeout)
 
     def _write_until_closed(self) -> None:
+        _yield_to_requests()
         while not self._closing:
             self._wake.wait(self._flush_seconds)
             self._wake.clear()
@@ -141,7 +140,8 @@ class RequestLog:
             self._folder.mkdir(parents=True, exist_ok=True)
             pseudonyms = self._pseudonyms()
             schema = REQUEST_LOG_SCHEMA.with_metadata(metadata_of(pseudonyms))
-            with pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=REPEATED) as writer:
+            # Without dictionaries: zstd makes as much of repeated texts, in three quarters of the time.
+            with pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=False) as writer:
                 for start in range(0, len(rows), ROWS_AT_ONCE):
                     writer.write_table(to_table(rows[start : start + ROWS_AT_ONCE], pseudonyms))
             if self._features is not None:
@@ -152,6 +152,12 @@ class RequestLog:
             logger.exception("request_log_write_failed rows=%d", len(rows))
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def _yield_to_requests() -> None:
+    """Let this thread have the processor time that answers leave; as their equal it held up 1 in 100 for 0.1 s."""
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def metadata_of(pseudonyms: Pseudonyms) -> dict[bytes, bytes]:

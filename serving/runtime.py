@@ -1,6 +1,6 @@
 """What one serving process holds open, and the one path from a query to a logged answer."""
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,7 +197,7 @@ class Runtime:
 
 
 def new_request_id() -> str:
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def item_body(item: "RankedItem") -> dict[str, Any]:

@@ -36,7 +36,7 @@ class ServingSettings(BaseModel):
     max_session: int = Field(default=200, ge=0)  # ids in `session`
     max_events: int = Field(default=1_000, ge=1)  # events in one batch
     max_body_bytes: int = Field(default=1_000_000, ge=1_024)  # bytes of one request
-    log_queue_rows: int = Field(default=10_000, ge=1)  # rows that wait for the request log; more are dropped
+    log_queue_rows: int = Field(default=300, ge=1)  # of 80 kB that wait for the request log; more are dropped
     log_flush_rows: int = Field(default=200, ge=1)  # rows in one file of the request log
     log_flush_seconds: float = Field(default=5.0, gt=0)  # longest wait of a row before it is on disk
     known_events: int = Field(default=200_000, ge=0)  # event ids remembered, to leave repeats out of new files
@@ -55,7 +55,7 @@ class ServingSettings(BaseModel):
     deadline_ms: float = Field(default=100.0, gt=0)  # an answer's time; stages that would not fit in it are left out
     store_ms: float = Field(default=50.0, gt=0)  # the feature store's share of it
     store_threads: int = Field(default=4, ge=1, le=64)  # reads of the feature store at once
-    last_known_users: int = Field(default=2_000, ge=0)  # whose rows are kept for when the store fails; 10 to 90 kB each
+    last_known_users: int = Field(default=2_000, ge=0)  # whose rows are kept for when the store fails; 2 to 20 kB each
     last_known_seconds: float = Field(default=86_400.0, gt=0)  # age from which such a row says nothing any more
     recent_users: int = Field(default=10_000, ge=1)  # whose events of POST /events are kept for their next request
     cache_seconds: float = Field(default=0.0, ge=0)  # how long a slate is served again; 0, as in experiments, never

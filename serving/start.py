@@ -16,7 +16,7 @@ from serving.open_log import open_request_log
 from serving.open_second import open_second, second_settings
 from serving.opened import data_until, export_ages, first_answer, recent_events, remember_received
 from serving.operations.freshness import export_freshness
-from serving.operations.memory import give_back_memory
+from serving.operations.memory import give_back_memory, keep_little_memory
 from serving.operations.warm_up import warm_up_queries
 from serving.runtime import Runtime
 from serving.settings import ServingSettings, from_env, require_bundle
@@ -48,6 +48,7 @@ def open_runtime(settings: ServingSettings, workspace: Workspace) -> Runtime:
         RecommenderError: the bundle is absent or altered, the rules are broken, or the workspace holds no item table.
     """
     require_bundle(settings)
+    keep_little_memory()
     of_second = second_settings(settings, workspace)
     # XGBoost, onnxruntime and Feast are imported here, through these modules, and nowhere at import time. The
     # bundle comes first: an altered one is refused before the seconds that Feast takes.

@@ -14,7 +14,7 @@ from serving.graph.graph import Graph, RulesPort
 from serving.graph.last_known import LastKnown
 from serving.graph.matching import Matching
 from serving.graph.meter import Measured
-from serving.graph.preferences import PreferenceFiles
+from serving.graph.preferences import PreferenceFiles, Preferences
 from serving.graph.rank import FeatureStage, RankStage
 from serving.graph.recent import RecentEvents
 from serving.graph.rerank import RerankStage
@@ -52,7 +52,9 @@ def assemble(
     store = BoundedReader(
         StoredReader(reader, preferences).read, threads=settings.store_threads, seconds=settings.store_ms / 1_000
     )
-    known: LastKnown[Stored] = LastKnown(users=settings.last_known_users, seconds=settings.last_known_seconds)
+    known: LastKnown[tuple[bytes, Preferences]] = LastKnown(
+        users=settings.last_known_users, seconds=settings.last_known_seconds
+    )
     matching, explored = Matching(), Explored()
     graph = Graph(
         filters=FilterStage(blocked),

@@ -4,6 +4,7 @@ The first rung of the ladder is here: a store that fails is not an unknown user.
 last counts; and where there is none, the answer has to do without a row (`User.row` is None).
 """
 
+import marshal
 import math
 import time
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ class UserStage:
     def __init__(
         self,
         reader: BoundedReader[Stored],
-        known: LastKnown[Stored],
+        known: LastKnown[tuple[bytes, Preferences]],
         recent: RecentPort,
         *,
         meter: Meter,
@@ -108,7 +109,9 @@ class UserStage:
         return self._timed(started, self._with_store(user_id, stored, moment))
 
     def _with_store(self, user_id: str, stored: Stored, moment: datetime) -> User:
-        self._known.remember(user_id, stored, now=time.monotonic())
+        # As bytes: a row's objects take several times as much memory.
+        packed = marshal.dumps(dict(stored.row)), stored.preferences
+        self._known.remember(user_id, packed, now=time.monotonic())
         return user_of(stored, self._recent.of(user_id), moment)
 
     def _without_store(self, user_id: str, moment: datetime) -> User:
@@ -117,7 +120,9 @@ class UserStage:
             self._meter.rung("no_row")
             return User(None, ("features",), recent.hidden, recent.met)
         self._meter.rung("last_known_row")
-        return user_of(known.value, recent, moment, degraded=("features",))
+        row, preferences = known.value
+        stored = Stored(marshal.loads(row), preferences)
+        return user_of(stored, recent, moment, degraded=("features",))
 
     def _timed(self, started: float, user: User) -> User:
         self._meter.stage("user", time.perf_counter() - started)
