@@ -24,7 +24,7 @@ FLOOR_MS, GOAL_MS = 3.0, 1.0
 MEMORY_MB = 700.0  # of a whole serving process
 LIMITS = {
     "query": "the query tower alone, ONNX",
-    "two-tower, list": "usearch alone, of so many items",
+    "two-tower, list": "faiss alone, of so many items",
     "merge": "the sorted rows of all lists",
     "features": "a copy of the matrix",
     "rank": "inplace_predict of the same matrix",
@@ -50,7 +50,7 @@ def rows(workspace: Workspace) -> list[Row]:
 def _of_one_size(found: Measured) -> list[Row]:
     limits = sum(_ms(found, LIMIT_OF.get(stage, f"{stage}, limit")) for stage in ("query", "two-tower, list", "rank"))
     size = f"{found['items']:,} items, {found['candidates']} candidates, {found['features']} features"
-    bare = ("ONNX, usearch and inplace_predict alone", limits)
+    bare = ("ONNX, faiss and inplace_predict alone", limits)
     whole = [
         within("serving", f"{WHOLE}, {size}{note}", _ms(found, "whole"), unit="ms", yardstick=bare, limit=limit)
         for note, limit in (("", FLOOR_MS), (" (goal)", GOAL_MS))

@@ -1,7 +1,8 @@
 """The graph in this process, without store and server: whole answers, its stages, and what each is limited by.
 
 `python -m bench.serving_graph_contender FOLDER` prints seconds (p50) by name as JSON, and the resident memory. Whole
-answers are measured first and by themselves, as a server gives them.
+answers are measured first and by themselves, as a server gives them, in rounds. The middle round counts; the best one
+stands beside it, since other work on the machine only ever takes time.
 """
 
 import gc
@@ -24,7 +25,7 @@ from training.retrieval.answers import answer_of
 from training.retrieval.fusion import merge
 from training.slate import Request
 
-ROUNDS = 3
+ROUNDS = 10
 STEP_US = 60_000_000  # between two requests, all of one day
 
 Asked = tuple[Request, dict[str, Any]]
@@ -58,16 +59,20 @@ def main(folder: Path) -> dict[str, Any]:
         recommender.recommend(request, user)
     gc.collect()
     gc.freeze()
+    rounds = []
     for _ in range(ROUNDS):
+        one = Clock()
         for request, user in asked:
-            slate = clock("whole", lambda: recommender.recommend(request, user))  # noqa: B023 - called at once
+            slate = one("whole", lambda: recommender.recommend(request, user))  # noqa: B023 - called at once
+        rounds.append(one)
+    best, middle = (sorted(rounds, key=lambda one: one.p50()["whole"])[place] for place in (0, ROUNDS // 2))
     memory = resident_mb()
     for request, user in asked:
         stages(recommender, request, user, clock)
     return {
-        "seconds": clock.p50(),
-        "cpu_p50": float(np.median(clock.cpu["whole"])),
-        "p99": float(np.quantile(clock.seconds["whole"], 0.99)),
+        "seconds": {**middle.p50(), "whole, best round": best.p50()["whole"], **clock.p50()},
+        "cpu_p50": float(np.median(middle.cpu["whole"])),
+        "p99": float(np.quantile(middle.seconds["whole"], 0.99)),
         "resident_mb": memory,
         "items": len(recommender.items),
         "features": len(recommender.feature_names),
@@ -91,9 +96,9 @@ def stages(recommender: Recommender, request: Request, user: dict[str, Any], clo
     scored = recommender.score(asked)
     for name, answer in scored.answers.items():
         clock(f"{name}, list", lambda: answer.best(settings.depth, scored.allowed))  # noqa: B023
-    graph = bundle.index.graph
-    if graph is not None:
-        clock("two-tower, limit", lambda: graph.search(asked.embedding, settings.depth, threads=1))
+    cells = bundle.index.cells
+    if cells is not None:
+        clock("two-tower, limit", lambda: cells.lists.search(asked.embedding[None], settings.depth))
     for retriever in bundle.retrievers:
         clock(f"{retriever.name}, scores", lambda: answer_of(retriever, query, recommender.catalogue))  # noqa: B023
     clock("merge", lambda: merge(scored.answers, scored.lists, depth=settings.depth, total=settings.total))

@@ -1,7 +1,7 @@
 """A complete bundle, an item snapshot and users' rows of any size, made in seconds: what an answer costs needs no
 truth.
 
-The towers are real ones that were never trained, over vectors in clusters, so that the query tower and the graph cost
+The towers are real ones that were never trained, over vectors in clusters, so that the query tower and the index cost
 what they do in a bundle that was. Popularity follows a power law; the item-item retrievers have rows as long as a log
 of EVENTS events would leave. The ranker is as large as the settings allow.
 
@@ -30,6 +30,7 @@ from feature_repo.transforms.sequences import HISTORY_ITEMS
 from training.bundle import seal
 from training.encoder import TOWER_HISTORY, AttributeEncoder, Encoder, Scale
 from training.ranker_features import feature_names
+from training.ranking.as_onnx import export_ranker
 from training.retrieval.sparse_top import csr_arrays
 from training.segments import BEHAVIOUR, Segments
 from training.settings import (
@@ -47,7 +48,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 RETRIEVERS = ("two-tower", "popular-30d", "ease", "item-knn", "next-item")
 NOW_US = 20_000 * MICROSECONDS_A_DAY + MICROSECONDS_A_DAY // 3
 EVENTS, USERS, CATEGORIES, CLUSTERS = 2_000_000, 300, 300, 500
-INDEX = IndexSettings(expansion_add=64)  # built in half the time; a search looks at as many items
+INDEX = IndexSettings()
 
 
 def build(folder: Path, items: int) -> None:
@@ -127,14 +128,18 @@ def _bundle(folder: Path, table: pa.Table, events: Array, rng: np.random.Generat
     centres = rng.normal(size=(CLUSTERS, settings.dimension))
     vectors = centres[rng.integers(CLUSTERS, size=len(events))] + 0.5 * rng.normal(size=(len(events), len(centres[0])))
     model.item_tower.items.set_weights([np.concatenate([np.zeros((1, settings.dimension)), unit_rows(vectors)])])
-    build_index(two_tower.embed(model.item_tower, inputs), INDEX).save(folder)
+    asked = two_tower.embed(model.query_tower, _queries(events, rng))
+    index = build_index(two_tower.embed(model.item_tower, inputs), INDEX, queries=asked, k=CandidateSettings().depth)
+    index.save(folder)
     export(model.item_tower, sample, folder / "item_tower.onnx")
-    export(model.query_tower, _queries(len(encoder.item_ids), rng), folder / "query_tower.onnx")
+    export(model.query_tower, _queries(events, rng), folder / "query_tower.onnx")
     for name, weights in _weights(events, rng).items():
         for array, values in csr_arrays("weights", weights).items():
             np.save(folder / f"retriever-{name}={array}.npy", values)
     names = feature_names(encoder, RETRIEVERS)
-    _ranker(len(names), rng).save_model(folder / "ranker.ubj")
+    ranker = _ranker(len(names), rng)
+    ranker.save_model(folder / "ranker.ubj")
+    export_ranker(ranker, folder / "ranker.onnx")
     (folder / "encoder.json").write_text(json.dumps(encoder.to_json()))
     manifest = facts(names)
     manifest |= {"retrievers": RETRIEVERS, "index": INDEX, "candidates": CandidateSettings()}
@@ -161,13 +166,14 @@ def _encoder(table: pa.Table) -> Encoder:
     )
 
 
-def _queries(items: int, rng: np.random.Generator) -> Columns:
+def _queries(events: Array, rng: np.random.Generator, count: int = 64) -> Columns:
+    met = rng.choice(len(events), (count, TOWER_HISTORY), p=events / events.sum())
     return {
-        "user_id": np.arange(8),
-        "history": rng.integers(items, size=(8, TOWER_HISTORY)),
-        "hour": np.arange(8),
-        "weekday": np.arange(8) % 7,
-        "activity": np.ones((8, 1), np.float32),
+        "user_id": np.arange(count) % 8,
+        "history": met + 1,
+        "hour": np.arange(count) % 24,
+        "weekday": np.arange(count) % 7,
+        "activity": np.ones((count, 1), np.float32),
     }
 
 
