@@ -46,21 +46,21 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Events a second apart; the last 900 are held out."""
+    """Events a second apart; the last 3,000 are held out: more than a release with a fault needs on a fast machine."""
     workspace = Workspace(root=tmp_path / "build", store=tmp_path / "build" / "store")
     workspace.events.parent.mkdir(parents=True)
-    moments = [START + timedelta(seconds=second) for second in range(2900)]
+    moments = [START + timedelta(seconds=second) for second in range(5000)]
     columns = {
-        "user_id": [str(second * 31 % 1009) for second in range(2900)],
-        "item_id": [str(second % 20 + 1) for second in range(2900)],
+        "user_id": [str(second * 31 % 1009) for second in range(5000)],
+        "item_id": [str(second % 20 + 1) for second in range(5000)],
         "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
-        "score": [1.0] * 2900,
+        "score": [1.0] * 5000,
     }
     pq.write_table(pa.table(columns), workspace.events)
     mapped = {"user_id": "u", "item_id": "i", "timestamp": "t"}
     declared = Dataset(name="tiny", events=Events(path="-", columns=mapped, event_type="view"), weights={"view": 1.0})
     workspace.events.with_name("dataset.json").write_text(declared.model_dump_json())
-    cuts = {"start": 0, "champion_end": 1000, "challenger_end": 2000, "test_end": 2900}
+    cuts = {"start": 0, "champion_end": 1000, "challenger_end": 2000, "test_end": 5000}
     write_json(workspace.events.with_name("split.json"), {name: moments_at(at) for name, at in cuts.items()})
     return workspace
 
