@@ -30,8 +30,7 @@ from feature_repo.features.request import (
 )
 from feature_repo.features.rhythm import RHYTHM_FEATURES
 from feature_repo.features.worth import VALUE_FEATURES, conversion_features
-from feature_repo.transforms.build import hiding_types
-from feature_repo.transforms.conversion import step_columns
+from feature_repo.transforms.state import hiding_types, step_columns
 
 _workspace = Workspace.from_env()
 

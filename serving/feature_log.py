@@ -35,8 +35,6 @@ class FeatureLog:
         """Log the rows whose users could be read."""
         read = [row for row in rows if row.user_row is not None]
         if read:
-            # `store.write_logged_features` calls the same function, and imports DuckDB and Ibis for it: seconds, in
-            # which requests wait for the interpreter.
             self._write(feature_table(read, pseudonyms, self._schema))
 
 
@@ -49,14 +47,8 @@ def open_feature_log(store: "FeatureStore") -> FeatureLog | None:
         service = store.get_feature_service(SERVICE)
     except FeastObjectNotFoundException:
         return None
-    from feature_repo.store.asof_log import write_log
-
     source = FeatureServiceLoggingSource(service, store.project)
-
-    def write(table: pa.Table) -> None:
-        write_log(store.config, table, source, service.logging_config, store.registry)
-
-    return FeatureLog(write, source.get_schema(store.registry))
+    return FeatureLog(lambda table: store.write_logged_features(table, service), source.get_schema(store.registry))
 
 
 def feature_table(rows: Sequence[LoggedRequest], pseudonyms: Pseudonyms, schema: pa.Schema) -> pa.Table:

@@ -16,7 +16,7 @@ from feature_repo.dataset.split import to_microseconds
 from feature_repo.features.columns import Columns, as_columns, row_as_columns, row_reader, take
 from feature_repo.features.user import user_features_at
 from feature_repo.store.item_table import ItemTable
-from feature_repo.transforms.sequences import HISTORY_ITEMS
+from feature_repo.transforms.state import HISTORY_ITEMS
 from training.bundle import Bundle
 from training.encoder import TOWER_HISTORY
 from training.retrieval.answers import Kept

@@ -23,7 +23,7 @@ from feature_repo.store.historical import features_at
 from feature_repo.store.item_table import ItemTable, item_table
 from feature_repo.store.materialize import known_items
 from feature_repo.store.open import stored_features
-from feature_repo.transforms.activity import BUCKETS
+from feature_repo.transforms.state import BUCKETS
 
 Array = np.ndarray[Any, Any]
 

@@ -4,9 +4,12 @@ An event says so itself (`consent`: false). An event that says nothing counts as
 column; where the law or the team asks for a yes, `cleaning: {consent_required: true}` refuses it, too.
 """
 
-import duckdb
+from typing import TYPE_CHECKING
 
 from feature_repo.dataset.emptied import empty_rows
+
+if TYPE_CHECKING:
+    import duckdb
 
 NO_CONSENT = "user did not consent"
 
@@ -16,7 +19,7 @@ def agreed(consent: bool | None, *, required: bool) -> bool:
     return consent is True or (consent is None and not required)
 
 
-def refuse_without_consent(connection: duckdb.DuckDBPyConnection, table: str, *, required: bool) -> None:
+def refuse_without_consent(connection: "duckdb.DuckDBPyConnection", table: str, *, required: bool) -> None:
     """Empty the rows of `table` without consent: what may not be learned from is not kept in quarantine, either.
 
     A line or a flag that cannot be read has a reason of its own.

@@ -11,7 +11,7 @@ from feature_repo.features.pairs import affinities, labels_of, pairs_at
 from feature_repo.features.request import AMOUNT_STATE, ITEM_STATE, USER_STATE, amounts_at, context_at, state_at
 from feature_repo.features.rhythm import rhythm_at
 from feature_repo.features.worth import conversion_of, value_of
-from feature_repo.transforms.conversion import step_columns
+from feature_repo.transforms.state import step_columns
 
 LISTS = ("_days", "_counts", "_amounts", "_times")
 TEXTS = pa.list_(pa.string())

@@ -8,7 +8,7 @@ from feature_repo.features.columns import Columns
 from feature_repo.features.plan import FeaturePlan
 from feature_repo.features.request import state_at, state_features
 from feature_repo.features.worth import VALUE_FEATURES, conversion_features, conversion_of, value_of
-from feature_repo.transforms.reach import REACH_WINDOWS
+from feature_repo.transforms.state import REACH_WINDOWS
 
 Array = np.ndarray[Any, Any]
 

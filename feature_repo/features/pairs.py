@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 
 Array = np.ndarray[Any, Any]
 

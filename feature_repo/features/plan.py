@@ -4,9 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from feature_repo.dataset.declaration import Dataset
-from feature_repo.transforms.conversion import funnel, step_columns
-from feature_repo.transforms.reach import REACH_WINDOWS
-from feature_repo.transforms.tastes import taste_attributes
+from feature_repo.transforms.state import REACH_WINDOWS, funnel, step_columns, taste_attributes
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY, THOUSANDTHS
+from feature_repo.transforms.state import MICROSECONDS_A_DAY, THOUSANDTHS
 
 Array = np.ndarray[Any, Any]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from feature_repo.features.columns import Columns
 from feature_repo.features.request import MICROSECONDS_AN_HOUR
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 
 Array = np.ndarray[Any, Any]
 

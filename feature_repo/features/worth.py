@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.transforms.conversion import step_columns
-from feature_repo.transforms.moments import THOUSANDTHS
+from feature_repo.transforms.state import THOUSANDTHS, step_columns
 
 Array = np.ndarray[Any, Any]
 

@@ -11,6 +11,7 @@ from feast.type_map import feast_value_type_to_python_type
 
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.core.workspace import Workspace
+from feature_repo.store.log_only import LOG_ONLY
 from feature_repo.store.open import references, store_config, stored_features
 from feature_repo.store.redis_address import with_time_limits
 
@@ -49,7 +50,7 @@ def open_online_reader(workspace: Workspace, *, seconds: float | None = None) ->
     With `seconds` a client that has a socket gives up an exchange that takes longer, so that a reader whose connection
     was cut without a word finds out.
     """
-    config = store_config(workspace)
+    config = store_config(workspace, offline_store={"type": LOG_ONLY})
     if seconds is not None and config.online_store.type == "redis":
         config.online_store.connection_string = with_time_limits(config.online_store.connection_string, seconds)
     store = FeatureStore(config=config)

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 from feast import FeatureStore, FeatureView, RepoConfig
 from feast.errors import FeastError
@@ -19,8 +20,9 @@ def open_store(workspace: Workspace) -> FeatureStore:
     return FeatureStore(config=store_config(workspace))
 
 
-def store_config(workspace: Workspace) -> RepoConfig:
-    return RepoConfig(**store_settings(workspace), repo_path=REPO)
+def store_config(workspace: Workspace, **instead: Any) -> RepoConfig:
+    """The settings of `workspace` with those of `instead` in place of theirs."""
+    return RepoConfig(**store_settings(workspace) | instead, repo_path=REPO)
 
 
 def quiet_feast() -> None:

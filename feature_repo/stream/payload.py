@@ -18,7 +18,7 @@ from feature_repo.dataset.sql import (
     EPOCH_MILLISECONDS_FROM,
     REPLACEMENT,
 )
-from feature_repo.transforms.moments import thousandths
+from feature_repo.transforms.state import thousandths
 
 AHEAD_US = 60_000_000  # how far a producer's clock may be ahead of ours
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

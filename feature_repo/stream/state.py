@@ -11,9 +11,14 @@ from itertools import chain
 from typing import Any
 
 from feature_repo.stream.payload import StreamEvent
-from feature_repo.transforms.activity import BUCKETS
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
-from feature_repo.transforms.sequences import HIDDEN_ITEMS, HISTORY_ITEMS, SEEN_ITEMS, TASTE_EVENTS
+from feature_repo.transforms.state import (
+    BUCKETS,
+    HIDDEN_ITEMS,
+    HISTORY_ITEMS,
+    MICROSECONDS_A_DAY,
+    SEEN_ITEMS,
+    TASTE_EVENTS,
+)
 
 ValuesOf = Callable[[str, int], Mapping[str, tuple[str, ...]]]  # (item id, moment) -> values of each taste attribute
 

@@ -4,9 +4,7 @@ import ibis
 from ibis.expr.types import Table
 
 from feature_repo.transforms.moments import after, days_of, whole
-
-# The longest window is 90 days, and as many buckets as there are days in it are always enough.
-BUCKETS = 90
+from feature_repo.transforms.state import BUCKETS
 
 
 def activity_state(events: Table, *, key: str, prefix: str, with_amounts: bool = False) -> Table:

@@ -11,13 +11,21 @@ from feature_repo.core.errors import DatasetError
 from feature_repo.dataset.declaration import Dataset
 from feature_repo.transforms.activity import activity_state
 from feature_repo.transforms.attributes import dated_attributes
-from feature_repo.transforms.conversion import funnel, item_conversion
+from feature_repo.transforms.conversion import item_conversion
 from feature_repo.transforms.engine import engine_name, open_engine
 from feature_repo.transforms.item_value import item_value
 from feature_repo.transforms.moments import as_log
 from feature_repo.transforms.reach import item_reach
-from feature_repo.transforms.sequences import HIDDEN_ITEMS, HISTORY_ITEMS, SEEN_ITEMS, last_of_user
-from feature_repo.transforms.tastes import taste_attributes, tastes
+from feature_repo.transforms.sequences import last_of_user
+from feature_repo.transforms.state import (
+    HIDDEN_ITEMS,
+    HISTORY_ITEMS,
+    SEEN_ITEMS,
+    funnel,
+    hiding_types,
+    taste_attributes,
+)
+from feature_repo.transforms.tastes import tastes
 
 
 def build_tables(
@@ -40,11 +48,6 @@ def build_tables(
 
 def key_of(view: str) -> str:
     return "item_id" if view.startswith("item_") else "user_id"
-
-
-def hiding_types(dataset: Dataset) -> list[str]:
-    """The event types by which a user says that an item is not wanted: those with a negative weight."""
-    return [kind for kind, weight in dataset.weights.items() if weight < 0]
 
 
 def feature_tables(

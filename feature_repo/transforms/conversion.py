@@ -3,18 +3,8 @@
 import ibis
 from ibis.expr.types import Table
 
-from feature_repo.dataset.declaration import Dataset
 from feature_repo.transforms.moments import after, whole
-
-
-def funnel(dataset: Dataset) -> tuple[str, ...]:
-    """The event types with a positive weight, weakest first; empty where there is only one."""
-    steps = sorted((weight, kind) for kind, weight in dataset.weights.items() if weight > 0)
-    return tuple(kind for _, kind in steps) if len(steps) > 1 else ()
-
-
-def step_columns(steps: int) -> tuple[str, ...]:
-    return tuple(f"item_step_{place}" for place in range(1, steps + 1))
+from feature_repo.transforms.state import step_columns
 
 
 def item_conversion(liked: Table, steps: tuple[str, ...]) -> Table:

@@ -4,15 +4,12 @@
 their own functions make of a fraction of a second, and sums of whole numbers do not depend on their order.
 """
 
-import math
-
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr.types import IntegerColumn, IntegerValue, TimestampValue
 
-MICROSECONDS_A_DAY = 86_400_000_000
-THOUSANDTHS = 1_000
+from feature_repo.transforms.state import MICROSECONDS_A_DAY, THOUSANDTHS
 
 
 def as_log(events: pa.Table) -> pa.Table:
@@ -21,11 +18,6 @@ def as_log(events: pa.Table) -> pa.Table:
     values = events["value"] if "value" in events.column_names else pa.nulls(events.num_rows, pa.float64())
     rounded = pc.floor(pc.add(pc.multiply(values, float(THOUSANDTHS)), 0.5)).cast(pa.int64())
     return events.append_column("moment_us", moments).append_column("thousandths", rounded)
-
-
-def thousandths(value: float | None) -> int:
-    """What `as_log` makes of one value; 0 where there is none."""
-    return 0 if value is None else math.floor(value * THOUSANDTHS + 0.5)
 
 
 def after(timestamp: TimestampValue) -> TimestampValue:

@@ -8,8 +8,7 @@ import ibis
 from ibis.expr.types import IntegerValue, Table
 
 from feature_repo.transforms.moments import days_of, midnight, whole
-
-REACH_WINDOWS = (1, 7, 30, 90)  # completed days before the day of the request
+from feature_repo.transforms.state import REACH_WINDOWS
 
 
 def item_reach(events: Table) -> Table:

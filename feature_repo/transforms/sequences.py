@@ -12,11 +12,6 @@ from ibis.expr.types import ArrayValue, Table
 
 from feature_repo.transforms.moments import after
 
-HISTORY_ITEMS = 200  # what pairs of user and item, sessions and active hours are counted over
-TASTE_EVENTS = 50  # whose items' categories are a user's tastes
-SEEN_ITEMS = 1000  # what the filter of consumed items knows
-HIDDEN_ITEMS = 1000  # what the filter of items that the user does not want knows
-
 
 def last_of_user(events: Table, *, limit: int, columns: Mapping[str, str]) -> Table:
     """One row for each (user, moment), stamped one microsecond after it.

@@ -4,12 +4,8 @@ import ibis
 from ibis.expr.types import Table
 
 from feature_repo.dataset.declaration import EntityTable
-from feature_repo.transforms.sequences import TASTE_EVENTS, last_of_user
-
-
-def taste_attributes(declared: EntityTable | None) -> tuple[str, ...]:
-    """The item attributes that tastes are kept of: those whose values many items share."""
-    return (*declared.categorical, *declared.multi) if declared else ()
+from feature_repo.transforms.sequences import last_of_user
+from feature_repo.transforms.state import TASTE_EVENTS, taste_attributes
 
 
 def tastes(liked: Table, metadata: Table, declared: EntityTable) -> Table:

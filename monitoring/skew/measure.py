@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from monitoring.skew.comparison import ITEM, MOMENT, PAIR, ROW, USER, Comparison
 from monitoring.skew.retrieved import Retrieval
 from monitoring.skew.served import Served

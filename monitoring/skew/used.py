@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from monitoring.skew.served import Served
 from monitoring.skew.state import FOREVER, UNKNOWN, History, agreed_span, same_table, times_within
 

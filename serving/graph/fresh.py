@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from feature_repo.dataset.split import to_microseconds
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 
 if TYPE_CHECKING:
     from training.recommender import Recommender

@@ -9,7 +9,7 @@ from typing import Any
 
 from feature_repo.stream.payload import StreamEvent
 from feature_repo.stream.state import advance, row_of, state_of_row
-from feature_repo.transforms.sequences import HISTORY_ITEMS
+from feature_repo.transforms.state import HISTORY_ITEMS
 
 
 def with_recent(row: Mapping[str, Any], events: Sequence[StreamEvent], *, moment_us: int) -> Mapping[str, Any]:

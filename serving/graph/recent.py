@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from feature_repo.dataset.consent import agreed
 from feature_repo.dataset.split import to_microseconds
 from feature_repo.stream.payload import StreamEvent
-from feature_repo.transforms.moments import thousandths
+from feature_repo.transforms.state import thousandths
 from serving.events import Event
 
 HIDING = frozenset({"hide", "dislike"})  # event types that suppress their item from the next request on

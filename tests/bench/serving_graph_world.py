@@ -24,9 +24,7 @@ from feature_repo.features.columns import Columns
 from feature_repo.features.item import REACH_FEATURES
 from feature_repo.features.plan import FeaturePlan
 from feature_repo.store.item_table import item_table, publish
-from feature_repo.transforms.activity import BUCKETS
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
-from feature_repo.transforms.sequences import HISTORY_ITEMS
+from feature_repo.transforms.state import BUCKETS, HISTORY_ITEMS, MICROSECONDS_A_DAY
 from training.bundle import seal
 from training.encoder import TOWER_HISTORY, AttributeEncoder, Encoder, Scale
 from training.ranker_features import feature_names

@@ -227,3 +227,11 @@ def test_slates_for_everybody_are_those_that_requests_get(running: Running) -> N
         answer = running.ask(user, at=moment)["items"]
         assert slates[user]["item_ids"] == [item["item_id"] for item in answer]
         assert slates[user]["scores"] == pytest.approx([item["score"] for item in answer])
+
+
+def test_a_process_that_answers_and_logs_carries_no_query_engine(running: Running) -> None:
+    running.ask(USERS[0])
+
+    libraries = Path(f"/proc/{running.pid}/maps").read_text(encoding="utf-8")
+    assert "onnxruntime" in libraries
+    assert "duckdb" not in libraries

@@ -13,7 +13,7 @@ from feature_repo.features.pairs import Labels, labels_of
 from feature_repo.features.plan import FeaturePlan
 from feature_repo.features.request import ITEM_STATE, since, since_features
 from feature_repo.store.item_table import ItemTable
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from training.retrieval.answers import Ranking, moved, ranking_of
 from training.vocabulary import Vocabulary
 

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from feature_repo.features.columns import Columns
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from training.retrieval.answers import Answer, Kept
 from training.retrieval.port import NOTHING, Array, Catalogue, Log, Queries
 

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from training.retrieval.answers import Answer, Few, Kept
 from training.retrieval.port import NOTHING, Array, Catalogue, Log, Queries
 from training.settings import RepeatSettings

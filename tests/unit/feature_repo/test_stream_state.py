@@ -18,7 +18,8 @@ from feature_repo.stream.item_values import ItemValues, read_item_values
 from feature_repo.stream.payload import StreamEvent
 from feature_repo.stream.state import UserState, advance, row_of, rows_of, state_of_row
 from feature_repo.transforms.build import feature_tables
-from feature_repo.transforms.moments import as_log, thousandths
+from feature_repo.transforms.moments import as_log
+from feature_repo.transforms.state import thousandths
 
 VIEWS = ("user_activity", "user_history", "user_tastes", "user_seen", "user_hidden")
 DATASET = Dataset.model_validate(

@@ -10,8 +10,9 @@ from tiny_log import DAY, Event, at, event_log, typed_log
 
 from feature_repo.dataset.declaration import Dataset, EntityTable, Events
 from feature_repo.transforms.build import feature_tables, key_of
-from feature_repo.transforms.moments import as_log, thousandths
-from feature_repo.transforms.sequences import HISTORY_ITEMS, last_of_user
+from feature_repo.transforms.moments import as_log
+from feature_repo.transforms.sequences import last_of_user
+from feature_repo.transforms.state import HISTORY_ITEMS, thousandths
 
 COLUMNS = {"user_id": "u", "item_id": "i", "timestamp": "t"}
 DATASET = Dataset(

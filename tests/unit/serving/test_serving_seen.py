@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feature_repo.store.item_table import ItemTable, item_table
 from feature_repo.stream.payload import StreamEvent
 from feature_repo.stream.state import UserState, advance, row_of
-from feature_repo.transforms.sequences import SEEN_ITEMS
+from feature_repo.transforms.state import SEEN_ITEMS
 from serving.filters.filters import Filters
 from serving.filters.rules import FilterRules
 from serving.graph.deadline import Deadline

@@ -9,7 +9,7 @@ from serving_world import write_bundle
 
 from feature_repo.features.item import REACH_FEATURES
 from feature_repo.store.item_table import ItemTable, item_table
-from feature_repo.transforms.moments import MICROSECONDS_A_DAY
+from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from training.bundle import Bundle, load_bundle
 from training.ranker_features import feature_matrix, join_candidates, join_requests
 from training.recommender import POPULAR, TWO_TOWER, Recommender, build_recommender
