@@ -52,13 +52,17 @@ class Asker:
 
     def one(self, request: Request, user: Mapping[str, Any]) -> Asked:
         """A request with its user's row."""
-        query = self.query(request, user)
-        return Asked(query, self._embed(query)[0], self.hidden(request, user))
+        ids, met = self._hidden_ids(request, user), user.get("history_items")
+        rows, history = self._rows(ids), None
+        if met and not request.session and ids[-len(met) :] == met:
+            history = rows[-len(met) :]  # what was met last is what was seen last, and not looked up again
+        query = self.query(request, user, history=history)
+        return Asked(query, self._embed(query)[0], rows[rows >= 0])
 
-    def query(self, request: Request, user: Mapping[str, Any]) -> Queries:
-        """A request with its user's row as a query, without the query tower."""
+    def query(self, request: Request, user: Mapping[str, Any], *, history: Array | None = None) -> Queries:
+        """A request with its user's row as a query, without the query tower; `history` holds its rows, where known."""
         moment = to_microseconds(request.moment)
-        return self._queries([request], self._columns(_with_session(user, request.session, moment)))
+        return self._queries([request], self._columns(_with_session(user, request.session, moment)), history)
 
     def many(self, requests: Sequence[Request], users: pa.Table) -> list[Asked]:
         """Requests [r] without sessions, with their users' rows in the same order."""
@@ -79,17 +83,20 @@ class Asker:
 
     def hidden(self, request: Request, user: Mapping[str, Any]) -> Array:
         """Rows of what is excluded, hidden or, where repeats are forbidden, was seen."""
-        ids: list[str] = [*request.exclude, *(user.get(HIDDEN) or ())]
-        if not self._bundle.repeat_consumption:
-            ids += [*(user.get(SEEN) or ()), *request.session]
-        rows = self._rows(ids)
+        rows = self._rows(self._hidden_ids(request, user))
         return rows[rows >= 0]
+
+    def _hidden_ids(self, request: Request, user: Mapping[str, Any]) -> list[str]:
+        ids = [*request.exclude, *(user.get(HIDDEN) or ())]
+        if self._bundle.repeat_consumption:
+            return ids
+        return [*ids, *request.session, *(user.get(SEEN) or ())]
 
     def _rows(self, ids: Sequence[str]) -> Array:
         found: Iterable[int] = map(self._items.rows.get, ids, repeat(-1))
         return np.fromiter(found, np.int64, len(ids))
 
-    def _queries(self, requests: Sequence[Request], columns: Columns) -> Queries:
+    def _queries(self, requests: Sequence[Request], columns: Columns, history: Array | None = None) -> Queries:
         encoder = self._bundle.encoder
         moments_us = np.array([to_microseconds(request.moment) for request in requests], np.int64)
         segments = np.full(len(requests), -1)
@@ -105,6 +112,7 @@ class Asker:
             known=self._catalogue.known,
             vocabulary=len(encoder.item_ids) - 1,
             half_life=self._bundle.candidates.half_life,
+            history=history,
         )
 
     def _embed(self, queries: Queries) -> Array:

@@ -29,14 +29,17 @@ def queries_of(
     known: Array,
     vocabulary: int,
     half_life: float,
+    history: Array | None = None,
 ) -> Queries:
     """q queries from raw user columns; `known` [m] is the row in the vocabulary of each of the table's items.
 
-    What was met counts half as much for every `half_life` items that were met after it, down to LEAST_WEIGHT.
+    `history` holds the table's rows of all items met, in their order, where that is known already. What was met counts
+    half as much for every `half_life` items that were met after it, down to LEAST_WEIGHT.
     """
     items = users["history_items"]
-    rows = np.fromiter(map(table.rows.get, items.ravel().tolist(), repeat(-1)), np.int64, items.size)
-    history, history_us = rows.reshape(items.shape), users["history_times"]
+    if history is None:
+        history = np.fromiter(map(table.rows.get, items.ravel().tolist(), repeat(-1)), np.int64, items.size)
+    history, history_us = history.reshape(items.shape), users["history_times"]
     if None in items[:, -1]:
         history, history_us = _right_aligned(items, history, history_us)
     return Queries(

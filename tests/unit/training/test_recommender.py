@@ -244,6 +244,12 @@ def test_many_requests_at_once_are_made_ready_like_one_by_one(recommender: Recom
         {"history_items": ["i3", "i5", "i3"], "history_times": [1, 2, 3], "seen_items": ["i3", "i5"]},
         {"history_items": None, "history_times": None, "seen_items": None},
         {"history_items": ["i9"], "history_times": [NOW_US], "seen_items": ["i9", "nothing"]},
+        # Ends with what was met, which is then not looked up again.
+        {
+            "history_items": ["i3", "nothing", "i5"],
+            "history_times": [1, 2, 3],
+            "seen_items": ["i8", "i3", "nothing", "i5"],
+        },
     ]
     requests = [Request(f"u{n}", NOW, exclude=frozenset({"i1"})) for n in range(len(users))]
     table = pa.Table.from_pylist(users)
