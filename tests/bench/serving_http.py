@@ -30,9 +30,9 @@ LABELS = {NATIVE: "an empty native BentoML endpoint", MOUNTED: "an empty endpoin
 class Plan:
     """Rounds of each endpoint, and seconds of one round in an open and in a closed loop."""
 
-    rounds: int = 6  # many and short: the machine's speed swings within half a minute
-    open_seconds: float = 10.0
-    closed_seconds: float = 3.0
+    rounds: int = 12  # many and short: the machine's speed swings within half a minute
+    open_seconds: float = 5.0
+    closed_seconds: float = 1.5
     connections: tuple[int, ...] = (4, 16)
 
 
