@@ -53,7 +53,6 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
     # the process before it tidies up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     keep_metrics_in_memory()
-    without_scikit_learn()
     with prepared_for_bento(workspace.root / "bentoml"), bound_socket(host, port) as listener:
         # Imported here, since Bento reads the environment when it is imported.
         import uvicorn
@@ -93,16 +92,6 @@ def keep_metrics_in_memory() -> None:
     os.environ.pop(METRICS_FOLDER, None)
     # Which of the two it is, is decided when this is imported.
     import prometheus_client  # noqa: F401
-
-
-def without_scikit_learn() -> None:
-    """Let XGBoost find no scikit-learn, as in the image, which has none.
-
-    It imports what it finds, for wrappers that serving does not use: two seconds of the start, and 64 MB for good.
-    """
-    if "sklearn" not in sys.modules:
-        # What Python documents: an import of it fails.
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
 
 
 @contextmanager

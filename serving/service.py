@@ -1,7 +1,7 @@
 """The Bento service around the HTTP app.
 
 Theory of operation: Bento's supervisor imports this module to read the service's settings, then its worker
-imports it again to serve. So importing it must be cheap: the app opens its runtime (feast, xgboost, the
+imports it again to serve. So importing it must be cheap: the app opens its runtime (feast, onnxruntime, the
 bundle) when the worker's ASGI lifespan starts, and no request is read before that is done. Our paths, with
 /readyz and /metrics, are taken over before Bento's own; Bento keeps /livez.
 """

@@ -50,7 +50,7 @@ def open_runtime(settings: ServingSettings, workspace: Workspace) -> Runtime:
     require_bundle(settings)
     keep_little_memory()
     of_second = second_settings(settings, workspace)
-    # XGBoost, onnxruntime and Feast are imported here, through these modules, and nowhere at import time. The
+    # onnxruntime and Feast are imported here, through these modules, and nowhere at import time. The
     # bundle comes first: an altered one is refused before the seconds that Feast takes.
     from training.bundle import load_bundle
 

@@ -18,12 +18,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
-import xgboost as xgb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.core.errors import BundleError, RecommenderError
@@ -37,11 +36,15 @@ from training.retrieval.port import Retriever
 from training.retrieval.retrievers import retriever as make_retriever
 from training.settings import BaselineSettings, CandidateSettings, IndexSettings, PriorSettings
 
+if TYPE_CHECKING:
+    import xgboost as xgb
+
 Array = np.ndarray[Any, Any]
 
 MANIFEST = "manifest.json"
 FORMAT = 4
 EMBED_ROWS = 4096  # items embedded at once
+NO_RANKER = "a bundle's ranker must be loaded; got towers alone"
 
 
 class RankerFailed(RecommenderError):
@@ -84,8 +87,21 @@ class Bundle:
     query_tower: ort.InferenceSession
     index: ItemIndex
     retrievers: tuple[Retriever, ...]
-    ranker: xgb.Booster
     trees: ort.InferenceSession | None = None  # the ranker's
+    ranker_file: Path | None = None
+
+    @property
+    def ranker(self) -> "xgb.Booster":
+        """The trees as XGBoost has them, read anew: for explanations, and not for answers.
+
+        Raises:
+            RankerFailed: the bundle is one of towers alone.
+        """
+        import xgboost as xgb  # 60 MB that a server has no use for
+
+        if self.ranker_file is None:
+            raise RankerFailed(NO_RANKER)
+        return xgb.Booster(model_file=self.ranker_file)
 
     @property
     def candidates(self) -> CandidateSettings:
@@ -156,7 +172,7 @@ class Bundle:
             RankerFailed: the ranker does not work, or takes other features.
         """
         if self.trees is None:
-            raise RankerFailed("a bundle's ranker must be loaded; got towers alone")
+            raise RankerFailed(NO_RANKER)
         try:
             scores: Array = self.trees.run(None, {"rows": matrix})[0][:, 0]
         except Exception as error:  # the runtime's own exceptions have no class in common
@@ -165,10 +181,7 @@ class Bundle:
 
     def with_ranker(self, folder: Path) -> "Bundle":
         """The same with the ranker whose files lie in `folder`."""
-        ranker = xgb.Booster()
-        ranker.load_model(folder / "ranker.ubj")
-        ranker.set_param({"nthread": 1})  # two hundred rows are scored faster by one thread than handed to several
-        return replace(self, ranker=ranker, trees=_open_session(folder / "ranker.onnx"))
+        return replace(self, trees=_open_session(folder / "ranker.onnx"), ranker_file=folder / "ranker.ubj")
 
     def under(self, prior: PriorSettings) -> "Bundle":
         """The same with another prior."""
@@ -213,16 +226,17 @@ def load_bundle(folder: Path) -> Bundle:
     """
     bundle = load_towers(folder, read_manifest(folder)).with_ranker(folder)
     expected = feature_names(bundle.encoder, bundle.manifest.retrievers)
-    if bundle.ranker_features != expected or bundle.ranker.num_features() != len(expected):
+    learnt = bundle.trees.get_inputs()[0].shape[1] if bundle.trees else 0
+    if bundle.ranker_features != expected or learnt != len(expected):
         raise BundleError(
             f"{folder}: this code gives the ranker {len(expected)} features; the bundle's was trained on "
-            f"{bundle.ranker.num_features()}: {sorted(set(expected) ^ set(bundle.ranker_features))[:5]} differ"
+            f"{learnt}: {sorted(set(expected) ^ set(bundle.ranker_features))[:5]} differ"
         )
     return bundle
 
 
 def load_towers(folder: Path, manifest: Manifest) -> Bundle:
-    """Open what retrieval needs; the ranker is an empty one. For the time before there is a ranker.
+    """Open what retrieval needs. For the time before there is a ranker.
 
     The two-tower is the first of the manifest's retrievers.
     """
@@ -233,7 +247,6 @@ def load_towers(folder: Path, manifest: Manifest) -> Bundle:
         query_tower=_open_session(folder / "query_tower.onnx"),
         index=load_index(folder),
         retrievers=tuple(_load_retriever(folder, name, manifest) for name in manifest.retrievers[1:]),
-        ranker=xgb.Booster(),
     )
 
 

@@ -60,6 +60,7 @@ class Naive:
 
         self._xgb, self._bundle, self._items, self._reader = xgb, bundle, items, reader
         self._store = reader.store
+        self._ranker = bundle.ranker
         self._tower = two_tower.build(bundle.encoder, TwoTowerSettings()).query_tower
         self._embeddings = np.asarray(bundle.index.vectors)
 
@@ -89,7 +90,7 @@ class Naive:
         features["two_tower_score"] = scores
         numbers = features.select_dtypes("number").reindex(columns=self._bundle.ranker_features)
         matrix = self._xgb.DMatrix(numbers.to_numpy(np.float32))
-        order = np.argsort(-self._bundle.ranker.predict(matrix))
+        order = np.argsort(-self._ranker.predict(matrix))
         return [ids[place] for place in order]
 
 
