@@ -9,10 +9,12 @@ from hostile import PATHS, Hostile, requests
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.failures import FailureGroup
 
+from feature_repo.core.console import console
 from serving.process import HOST, call, call_on
 
 BATCH = 500  # more of one run are ever more alike
 BROKEN_WORD = 500  # counted for an answer that the document does not allow
+MOST_TOLD = 1_000  # characters of such an answer
 
 
 def statuses(port: int, count: int) -> Counter[int]:
@@ -47,13 +49,18 @@ def _repeat(count: int, strategy: Any, ask: Any) -> None:
 def _described(case: Any, port: int) -> int:
     try:
         return status_of(case, port)
-    except FailureGroup:
+    except FailureGroup as broken:
+        told = "; ".join(str(failure) for failure in broken.exceptions)
+        console.print(f"faults: POST {case.path} {case.body!r}: {told}"[:MOST_TOLD], markup=False)
         return BROKEN_WORD
 
 
 def _sent(request: Hostile, port: int) -> int:
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
-        return call_on(connection, request.method, request.path, request.body).status
+        status = call_on(connection, request.method, request.path, request.body).status
     finally:
         connection.close()
+    if status >= BROKEN_WORD:
+        console.print(f"faults: {request}: {status}"[:MOST_TOLD], markup=False)
+    return status
