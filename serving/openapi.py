@@ -17,9 +17,10 @@ MOMENT: Schema = {"type": "string", "format": "date-time"}
 CONTEXT: Schema = {
     "type": "object",
     "maxProperties": MAX_CONTEXT_FIELDS,
-    "properties": {"timestamp": MOMENT},
     "additionalProperties": TEXT,
 }
+# A request's moment is read from it; an event says its own beside its context.
+ASKED_CONTEXT: Schema = {**CONTEXT, "properties": {"timestamp": MOMENT}}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 RANKED: Schema = {
     "type": "object",
@@ -94,7 +95,7 @@ def _recommend(settings: ServingSettings) -> Schema:
     fields = {
         "user_id": ID,
         "k": _k(settings),
-        "context": CONTEXT,
+        "context": ASKED_CONTEXT,
         "exclude": _list(ID, settings.max_exclude),
         "session": _list(ID, settings.max_session),
         "explain": {"type": "boolean"},
