@@ -97,7 +97,7 @@ class Bundle:
         Raises:
             RankerFailed: the bundle is one of towers alone.
         """
-        import xgboost as xgb  # 60 MB that a server has no use for
+        import xgboost as xgb  # with the scikit-learn that it looks for 75 MB that a server has no use for
 
         if self.ranker_file is None:
             raise RankerFailed(NO_RANKER)

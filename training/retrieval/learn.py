@@ -108,9 +108,10 @@ def _learn_towers(
     save_weights(model, folder / WEIGHTS)
     depth, queries = settings.candidates.depth, two_tower.embed(model.query_tower, sample)
     items = two_tower.embed(model.item_tower, requests.items)
-    index = build_index(items, settings.index, queries=queries[::2], k=depth)
+    half = len(queries) // 2  # how wide a search is, is chosen on the others
+    index = build_index(items, settings.index, queries=queries[: len(queries) - half], k=depth)
     index.save(folder)
-    recall = measure_recall(index, queries, depth)
+    recall = measure_recall(index, queries[half:], depth)
     require_recall(recall, k=depth, least=settings.index.least_recall)
     return {
         "index_recall": recall,
