@@ -1,7 +1,7 @@
 """A service without its heavy parts: ten items in a known order, a store that can fail, the real stages over both."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +112,7 @@ class FakeReader:
     slow: float = 0.0
     rows: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(ROWS))
     reads: int = 0
+    row_at_once: Callable[[str], dict[str, Any]] | None = None
 
     def user_row(self, user_id: str) -> dict[str, Any]:
         self.reads += 1

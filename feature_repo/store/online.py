@@ -20,11 +20,15 @@ Read = Callable[[str], dict[str, Any]]
 
 
 class OnlineReader:
-    """Reads the stored user features that the feature services name."""
+    """Reads the stored user features that the feature services name.
 
-    def __init__(self, store: FeatureStore, read: Read) -> None:
+    `at_once` is the read of a store that is a file here: it never waits, and fails where it would have to.
+    """
+
+    def __init__(self, store: FeatureStore, read: Read, at_once: Read | None = None) -> None:
         self._store = store
         self._read = read
+        self._at_once = at_once
 
     @property
     def store(self) -> FeatureStore:
@@ -37,11 +41,13 @@ class OnlineReader:
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        try:
-            row = self._read(user_id)
-        except Exception as error:
-            raise StoreUnavailable(f"the online store did not answer: {type(error).__name__}: {error}") from error
-        return {name: value for name, value in row.items() if value is not None}
+        return _row(self._read, user_id)
+
+    @property
+    def row_at_once(self) -> Read | None:
+        """The same without waiting for a writer; None of a store that is somewhere else."""
+        at_once = self._at_once
+        return None if at_once is None else lambda user_id: _row(at_once, user_id)
 
 
 def open_online_reader(workspace: Workspace, *, seconds: float | None = None) -> OnlineReader:
@@ -55,10 +61,20 @@ def open_online_reader(workspace: Workspace, *, seconds: float | None = None) ->
         config.online_store.connection_string = with_time_limits(config.online_store.connection_string, seconds)
     store = FeatureStore(config=config)
     stored = stored_features(store, "user_id")
-    return OnlineReader(store, _READS.get(config.online_store.type, all_at_once)(store, stored))
+    read = _READS.get(config.online_store.type, in_general)(store, stored)
+    at_once = in_one_query(store, stored, waits=False) if config.online_store.type == "sqlite" else None
+    return OnlineReader(store, read, at_once)
 
 
-def all_at_once(store: FeatureStore, stored: dict[str, list[str]]) -> Read:
+def _row(read: Read, user_id: str) -> dict[str, Any]:
+    try:
+        row = read(user_id)
+    except Exception as error:
+        raise StoreUnavailable(f"the online store did not answer: {type(error).__name__}: {error}") from error
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def in_general(store: FeatureStore, stored: dict[str, list[str]]) -> Read:
     """Feast's general read."""
     features = references(stored)
 
@@ -69,10 +85,11 @@ def all_at_once(store: FeatureStore, stored: dict[str, list[str]]) -> Read:
     return read
 
 
-def in_one_query(store: FeatureStore, stored: dict[str, list[str]]) -> Read:
+def in_one_query(store: FeatureStore, stored: dict[str, list[str]], *, waits: bool = True) -> Read:
     """The same of SQLite, which has a table for each view: one statement, a fifth of the general read's time.
 
-    What the tables and keys are called is asked of Feast's own store.
+    What the tables and keys are called is asked of Feast's own store. Without `waits` a read fails while somebody
+    writes, where it would else wait for seconds.
     """
     from feast.infra.online_stores.sqlite import SqliteOnlineStore, _quote_id, _table_id
 
@@ -81,6 +98,8 @@ def in_one_query(store: FeatureStore, stored: dict[str, list[str]]) -> Read:
     tables = [_quote_id(_table_id(config.project, store.get_feature_view(view), versions)) for view in stored]
     select = " UNION ALL ".join(f"SELECT feature_name, value FROM {table} WHERE entity_key = ?1" for table in tables)
     names = [name for features in stored.values() for name in features]
+    if not waits:
+        sqlite._get_conn(config).execute("PRAGMA busy_timeout = 0")
 
     def read(user_id: str) -> dict[str, Any]:
         key = serialize_entity_key(_key_of(user_id), config.entity_key_serialization_version)
@@ -114,12 +133,23 @@ def in_one_exchange(store: FeatureStore, stored: dict[str, list[str]]) -> Read:
     return read
 
 
+# Values that are as they are in Python, and lists of such.
+_PLAIN = frozenset({"string_val", "int32_val", "int64_val", "float_val", "double_val", "bool_val"})
+_LISTS = frozenset(name.replace("_val", "_list_val") for name in _PLAIN)
+
 # How the store of a type is read; Feast's general read is for all others.
 _READS = {"sqlite": in_one_query, "redis": in_one_exchange}
 
 
 def _python_value(message: bytes | None) -> Any:
-    return feast_value_type_to_python_type(Value.FromString(message)) if message else None
+    if not message:
+        return None
+    value = Value.FromString(message)
+    kind = value.WhichOneof("val")
+    if kind in _PLAIN:
+        return getattr(value, kind)
+    # Feast's own way asks thirty questions of each value.
+    return list(getattr(value, kind).val) if kind in _LISTS else feast_value_type_to_python_type(value)
 
 
 def _key_of(user_id: str) -> EntityKey:

@@ -49,8 +49,9 @@ def assemble(
 ) -> Stages:
     """The stages over open parts; nothing runs until `store.start()`."""
     meter = Measured(metrics)
+    stored = StoredReader(reader, preferences)
     store = BoundedReader(
-        StoredReader(reader, preferences).read, threads=settings.store_threads, seconds=settings.store_ms / 1_000
+        stored.read, at_once=stored.at_once, threads=settings.store_threads, seconds=settings.store_ms / 1_000
     )
     known: LastKnown[tuple[bytes, Preferences]] = LastKnown(
         users=settings.last_known_users, seconds=settings.last_known_seconds

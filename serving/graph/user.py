@@ -7,7 +7,7 @@ last counts; and where there is none, the answer has to do without a row (`User.
 import marshal
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -37,9 +37,12 @@ class DeclaredPort(Protocol):
 
 
 class RowPort(Protocol):
-    """The feature store."""
+    """The feature store. `row_at_once` is its read that never waits, None where there is none."""
 
     def user_row(self, user_id: str) -> Mapping[str, Any]: ...
+
+    @property
+    def row_at_once(self) -> Callable[[str], Mapping[str, Any]] | None: ...
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,23 @@ class Stored:
 
 
 class StoredReader:
-    """Reads the row and, while they still count, the declared preferences; on the thread that may be given up."""
+    """Reads the row and, while they still count, the declared preferences; where possible at once."""
 
     def __init__(self, rows: RowPort, declared: DeclaredPort) -> None:
-        self._rows = rows
+        self._read_row = rows.user_row
+        self._row_at_once = rows.row_at_once
         self._declared = declared
 
     def read(self, user_id: str) -> Stored:
-        row = self._rows.user_row(user_id)
+        return self._with_declared(user_id, self._read_row(user_id))
+
+    @property
+    def at_once(self) -> Callable[[str], Stored] | None:
+        """The same without waiting; None where the store has no such read."""
+        row_at_once = self._row_at_once
+        return None if row_at_once is None else lambda user_id: self._with_declared(user_id, row_at_once(user_id))
+
+    def _with_declared(self, user_id: str, row: Mapping[str, Any]) -> Stored:
         if interactions_of(row) >= UNTIL_INTERACTIONS:
             return Stored(row)
         return Stored(row, self._declared.of(user_id))

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from streamed_shop import NOW, USERS, StreamedShop, build_shop
 
 from feature_repo.core.errors import StoreUnavailable
 from feature_repo.store.materialize import materialize
-from feature_repo.store.online import Read, all_at_once, in_one_exchange, in_one_query, open_online_reader
+from feature_repo.store.online import Read, in_general, in_one_exchange, in_one_query, open_online_reader
 from feature_repo.store.open import quiet_feast, stored_features
 from feature_repo.store.settings import REPO
 
@@ -61,6 +63,24 @@ def test_sqlite_read_in_one_query_gives_what_feast_gives_at_once(shop: StreamedS
     assert_equal_reads(open_online_reader(shop.workspace).store, in_one_query)
 
 
+def test_sqlite_is_read_at_once_or_not_at_all(shop: StreamedShop) -> None:
+    reader = open_online_reader(shop.workspace)
+    assert reader.row_at_once is not None
+    writer = sqlite3.connect(shop.workspace.feast_online, isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(StoreUnavailable, match="database is locked"):
+        reader.row_at_once("u0")
+    later = threading.Timer(0.3, writer.rollback)
+    later.start()
+
+    waited = reader.user_row("u0")
+
+    later.join()
+    assert waited == reader.row_at_once("u0") == user_rows(shop)[0]
+    writer.close()
+
+
 def test_redis_read_in_one_exchange_gives_what_feast_gives_at_once(
     shop: StreamedShop,
     tmp_path: Path,
@@ -71,12 +91,14 @@ def test_redis_read_in_one_exchange_gives_what_feast_gives_at_once(
         monkeypatch.setenv("REDIS_URL", url)
         materialize(shop.workspace, until=NOW)
 
-        assert_equal_reads(open_online_reader(shop.workspace).store, in_one_exchange)
+        reader = open_online_reader(shop.workspace)
+        assert reader.row_at_once is None
+        assert_equal_reads(reader.store, in_one_exchange)
 
 
 def assert_equal_reads(store: FeatureStore, read: Callable[[FeatureStore, dict[str, list[str]]], Read]) -> None:
     stored = stored_features(store, "user_id")
-    one, other = all_at_once(store, stored), read(store, stored)
+    one, other = in_general(store, stored), read(store, stored)
     for user in [*(f"u{n}" for n in range(USERS)), "nobody"]:
         expected = one(user)
         assert other(user) == expected

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -33,8 +33,11 @@ class Store:
 
 
 @contextmanager
-def reader_of(store: Store, *, threads: int = 2, failures: int = 3) -> Iterator[BoundedReader[str]]:
-    reader = BoundedReader(store.read, threads=threads, seconds=LIMIT, failures=failures, probe_seconds=0.02)
+def reader_of(
+    store: Store, *, threads: int = 2, failures: int = 3, at_once: Callable[[str], str] | None = None
+) -> Iterator[BoundedReader[str]]:
+    limits = {"threads": threads, "failures": failures}
+    reader = BoundedReader(store.read, at_once=at_once, seconds=LIMIT, probe_seconds=0.02, **limits)
     reader.start()
     yield reader
     reader.close()
@@ -60,6 +63,44 @@ def test_a_store_that_answers_is_read_once() -> None:
         assert asyncio.run(reader.read_async("b", within=1.0)) == "B"
 
     assert store.reads == 2
+
+
+def test_a_store_that_answers_at_once_is_read_by_who_asks() -> None:
+    store = Store()
+
+    def both(at_once: Callable[[str], str]) -> list[str]:
+        with reader_of(store, at_once=at_once) as reader:
+            return [reader.read("a", within=1.0), asyncio.run(reader.read_async("b", within=1.0))]
+
+    found = both(lambda user_id: f"{user_id} by {threading.current_thread().name}")
+
+    assert found == ["a by MainThread", "b by MainThread"]
+    assert store.reads == 0
+
+
+def test_what_cannot_be_read_at_once_is_waited_for_and_is_no_failure() -> None:
+    store = Store()
+
+    def written_to(user_id: str) -> str:
+        raise StoreUnavailable(f"somebody writes to {user_id}")
+
+    with reader_of(store, at_once=written_to, failures=1) as reader:
+        assert reader.read("a", within=1.0) == "A"
+        assert asyncio.run(reader.read_async("b", within=1.0)) == "B"
+        assert reader.trusted
+
+
+def test_after_a_slow_read_a_store_is_read_on_a_thread_until_it_is_quick_again() -> None:
+    store, pauses = Store(), iter([0.02, 0.0])
+
+    def at_once(user_id: str) -> str:
+        time.sleep(next(pauses))
+        return f"{user_id} at once"
+
+    with reader_of(store, at_once=at_once) as reader:
+        found = [reader.read("a", within=1.0) for _ in range(3)]
+
+    assert found == ["a at once", "A", "a at once"]
 
 
 def test_a_store_that_hangs_is_waited_for_no_longer_than_its_limit() -> None:
