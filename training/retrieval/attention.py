@@ -33,7 +33,9 @@ class HistoryAttention(tf.keras.layers.Layer):  # type: ignore[misc]
         """asker [batch, a], items [batch, h, dimension], newest last, there [batch, h] 1.0 or 0.0."""
         asking = tf.reshape(self.asking(asker), (-1, self.heads, self.dimension))
         bias = self.recency(age_codes(items.shape[1]))
-        weights = bounded(tf.einsum("bhd,bnd->bhn", asking, items) + tf.transpose(bias)) * there[:, None]
+        # Not by einsum, which exports to twenty operations.
+        logits = tf.matmul(asking, items, transpose_b=True) + tf.transpose(bias)
+        weights = bounded(logits) * tf.expand_dims(there, 1)
         weights /= tf.reduce_sum(weights, axis=2, keepdims=True) + 1e-6
         pooled = tf.matmul(weights, items)
         return self.joined(tf.reshape(pooled, (-1, self.heads * self.dimension)))

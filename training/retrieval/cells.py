@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 
 SEED = 1234
 POINTS_A_CELL = 64  # vectors of which a centre is learnt
+STEP = 2  # times what is wanted: how many are looked at first, before what is not allowed is left out
 FIRST, WIDER = 4, 1.5  # cells that a search takes are tried in this progression
 
 # A search is shorter than waking a second thread, and one thread learns the same centres every time.
@@ -39,6 +40,13 @@ class Cells:
 
         Where those hold too few, further cells are searched; fewer than `count` rows are all there are.
         """
+        # To look at twice as many takes less time than to ask of each whether it may come: a third of the search.
+        rows: Array = self.lists.search(query[None], STEP * count)[1][0]
+        rows = rows[rows >= 0]
+        rows = rows[allowed[rows]]
+        return rows if len(rows) >= count else self._selected(query, count, allowed)
+
+    def _selected(self, query: Array, count: int, allowed: Array) -> Array:
         bits = np.packbits(allowed, bitorder="little")
         selected = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
         taken = self.lists.nprobe
@@ -66,12 +74,12 @@ class Cells:
 
 
 def build_cells(vectors: Array) -> Cells:
-    """Twice the square root of m cells, each a list of those of `vectors` [m, d] that are nearest to its centre."""
+    """Four times the square root of m cells of `vectors` [m, d], each a list of those nearest to its centre."""
     items, dimension = vectors.shape
     lists = faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(dimension),
         dimension,
-        round(2 * items**0.5),
+        round(4 * items**0.5),
         faiss.ScalarQuantizer.QT_fp16,
         faiss.METRIC_INNER_PRODUCT,
         False,  # the vectors themselves, and not what lies between them and their centre
