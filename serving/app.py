@@ -78,6 +78,10 @@ async def recommend(request: Request) -> Response:
     return json_response(answer)
 
 
+# Whatever happens in it is an answer, so it needs none of what is around a route.
+STRAIGHT = {("POST", "/recommend"): recommend}
+
+
 async def _recommend(runtime: Runtime, query: RecommendQuery, started: float) -> dict[str, Any]:
     # On the event loop on purpose. The graph is a few milliseconds of work that holds the interpreter lock: in a
     # thread it would not run beside another request, it would only pay for two hand-overs. Only the read of the

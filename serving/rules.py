@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -76,10 +77,12 @@ def is_finite(value: Any) -> bool:
     return (is_integer(value) or isinstance(value, float)) and math.isfinite(value)
 
 
+@cache
 def whole_number(first: int, last: int) -> Rule:
     return Rule(f"a whole number from {first} to {last}", lambda v: is_integer(v) and first <= v <= last)
 
 
+@cache
 def list_of(what: str, *, first: int, last: int) -> Rule:
     return Rule(f"a list of {first} to {last} {what}", lambda v: isinstance(v, list) and first <= len(v) <= last)
 

@@ -57,6 +57,7 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
         # Imported here, since Bento reads the environment when it is imported.
         import uvicorn
 
+        from serving.app import STRAIGHT
         from serving.operations.front import Front
         from serving.operations.shutdown import DrainingServer
         from serving.service import RecommenderService, app
@@ -64,7 +65,7 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
 
         # Opened before the server runs, so that what is wrong is one sentence and not a failed ASGI lifespan.
         app.state.runtime = open_from_env()
-        front = Front(RecommenderService.to_asgi(), ours=app)
+        front = Front(RecommenderService.to_asgi(), ours=app, straight=STRAIGHT)
         front.open()
         logger.info("listening version=%s url=%s", settings.version, f"http://{host}:{port}/")
         config = uvicorn.Config(

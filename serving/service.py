@@ -10,7 +10,7 @@ from typing import Any
 
 import bentoml
 
-from serving.app import create_app
+from serving.app import STRAIGHT, create_app
 from serving.operations.front import Front
 from serving.start import open_from_env
 
@@ -33,4 +33,4 @@ RecommenderService: Any = bentoml.service(
     tracing={"excluded_urls": ".*"},
 )(Recommender)
 RecommenderService.mount_asgi_app(app)
-RecommenderService.add_asgi_middleware(Front, ours=app)
+RecommenderService.add_asgi_middleware(Front, ours=app, straight=STRAIGHT)

@@ -16,7 +16,7 @@ from serving.open_log import open_request_log
 from serving.open_second import open_second, second_settings
 from serving.opened import data_until, export_ages, first_answer, recent_events, remember_received
 from serving.operations.freshness import export_freshness
-from serving.operations.memory import give_back_memory, keep_little_memory
+from serving.operations.memory import give_back_memory, keep_little_memory, use_huge_pages
 from serving.operations.warm_up import warm_up_queries
 from serving.runtime import Runtime
 from serving.settings import ServingSettings, from_env, require_bundle
@@ -73,6 +73,7 @@ def open_runtime(settings: ServingSettings, workspace: Workspace) -> Runtime:
     gc.collect()
     gc.freeze()
     give_back_memory()
+    use_huge_pages()
     runtime.log.start()
     runtime.inbox.start()
     logger.info("opened version=%s variant=%s", settings.version, settings.variant)

@@ -41,12 +41,15 @@ class FilterStage:
         self._blocked = blocked
 
     def allowed(self, visit: Visit, user: User, filters: FiltersPort, *, repeats: bool) -> Array:
-        """`repeats`: what was met may be recommended again; what was hidden may not, even so."""
+        """Not to be written to. `repeats`: what was met may be recommended again; what was hidden may not, even so."""
         items = visit.recommender.items
-        by_rules = filters.allowed(items, visit.request, visit.now)
-        allowed: Array = by_rules & ~self._blocked.mask(items) if self._blocked.ids else by_rules.copy()
-        gone = user.hidden if repeats else (*user.hidden, *user.met)
-        allowed[rows_of(items, gone)] = False
+        allowed = filters.allowed(items, visit.request, visit.now)
+        if self._blocked.ids:
+            allowed = allowed & ~self._blocked.mask(items)
+        gone = rows_of(items, user.hidden if repeats else (*user.hidden, *user.met))
+        if gone:
+            allowed = allowed.copy()
+            allowed[gone] = False
         return allowed
 
 

@@ -153,9 +153,10 @@ class Graph:
             history = (*((user.row or {}).get("history_items") or ()), *visit.request.session)
             rows = found.rows[places]
             why = self._runner.run("explain", lambda: reasons(visit.recommender, history, rows)) or why
-        shown = zip(ids[places], scored.scores[places], found.sources[places], reranked.propensities, why, strict=True)
+        columns = (column.tolist() for column in (ids[places], scored.scores[places], found.sources[places]))
+        shown = zip(*columns, reranked.propensities.tolist(), why, strict=True)
         items = tuple(
-            RankedItem(str(item), float(score), rank, str(source), float(propensity), reason)
+            RankedItem(item, score, rank, source, propensity, reason)
             for rank, (item, score, source, propensity, reason) in enumerate(shown, start=1)
         )
         return Slate(items, Candidates(ids, found.sources, scored.features, scored.scores), degraded)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from feature_repo.core.errors import RecommenderError
 from feature_repo.core.workspace import Workspace
 from serving.items.every import Every
-from serving.operations.memory import give_back_memory
+from serving.operations.memory import give_back_memory, use_huge_pages
 
 if TYPE_CHECKING:
     from feature_repo.store.item_table import Snapshot
@@ -69,6 +69,7 @@ class LiveItems:
         """Take over the newest snapshot if it is another one; returns whether it did, and never raises."""
         if self._old_left:  # and by now no request holds the table before this one any more
             give_back_memory()
+            use_huge_pages()
             self._old_left = False
         candidate: object = None
         try:

@@ -5,11 +5,13 @@ limit by cancelling) is done here in microseconds or by the stages themselves. B
 """
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from serving.http import to_json
 from serving.operations.guard import Guard, Refusal, guard_of
@@ -20,7 +22,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 # Where there is a front before Bento's middlewares, the one among them has nothing left to do.
 _PASSED = "serving.front"
@@ -29,12 +31,17 @@ _PASSED = "serving.front"
 class Front:
     """Guards, counts and routes requests. `ours.state.runtime` is None until the process can answer.
 
-    `ours.state.draining`, once true, makes the process unready and closes each connection after its answer.
+    `ours.state.draining`, once true, makes the process unready and closes each connection after its answer. `straight`
+    are endpoints of `ours` by method and path that raise nothing: they are called without the layers around a route,
+    which took 0.1 ms of a request.
     """
 
-    def __init__(self, app: App, *, ours: Starlette) -> None:
+    def __init__(
+        self, app: App, *, ours: Starlette, straight: Mapping[tuple[str, str], Endpoint] | None = None
+    ) -> None:
         self._bentos = app
         self._ours = ours
+        self._straight = {place: app_of(endpoint, ours) for place, endpoint in (straight or {}).items()}
         self._paths = frozenset(str(route.path) for route in ours.routes if hasattr(route, "path"))
         self._runtime: Any = None
         self._guard = Guard()
@@ -65,9 +72,12 @@ class Front:
             scope[_PASSED] = True
             self.in_flight += 1
             try:
-                await self._pass_on(self._ours if path in self._paths else self._bentos, scope, receive, send)
+                await self._pass_on(self._app_at(scope["method"], path), scope, receive, send)
             finally:
                 self.in_flight -= 1
+
+    def _app_at(self, method: str, path: str) -> App:
+        return self._straight.get((method, path)) or (self._ours if path in self._paths else self._bentos)
 
     async def _pass_on(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         if self._traces is None:
@@ -94,6 +104,17 @@ class Front:
             settings = self._runtime.settings
             self._guard, self._traces = guard_of(settings), open_traces(settings)
             self._runtime.metrics.in_flight.set_function(lambda: self.in_flight)
+
+
+def app_of(endpoint: Endpoint, ours: Starlette) -> App:
+    """An endpoint of `ours` as an app of its own."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = ours
+        response = await endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return app
 
 
 def closing(send: Send) -> Send:

@@ -35,7 +35,7 @@ def left(items: ItemTable, request: Request, user: User, *, repeats: bool) -> se
     blocked: Any = SimpleNamespace(ids=frozenset())
     visit = Visit(request, recommender, Deadline.after(1.0), NOW)
     stage = FilterStage(blocked)
-    allowed = stage.allowed(visit, user, Filters(FilterRules()), repeats=repeats)
+    allowed = stage.allowed(visit, user, Filters(FilterRules()), repeats=repeats).copy()
     allowed[Asker(bundle, items, catalogue, segments=False).hidden(request, user.row or {})] = False
     return set(items.item_ids[allowed].tolist())
 
