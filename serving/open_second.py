@@ -13,6 +13,7 @@ from serving.settings import ServingSettings, require_bundle
 
 if TYPE_CHECKING:
     from feature_repo.store.online import OnlineReader
+    from serving.graph.later import Later
     from serving.graph.preferences import PreferenceFiles
     from serving.graph.recent import RecentEvents
     from serving.items.blocked import BlockedList
@@ -43,6 +44,7 @@ def open_second(
     preferences: "PreferenceFiles",
     blocked: "BlockedList",
     rules: "Callable[[], RuleSet]",
+    later: "Later",
 ) -> Second | None:
     """The second version, ready to answer; `settings` are its own, None where there is none.
 
@@ -81,6 +83,7 @@ def open_second(
         rules=rules,
         metrics=register_metrics(CollectorRegistry()),  # what is exported is about the served version
         rng=np.random.default_rng(),
+        later=later,
     )
     tomorrow = every_tomorrow(items)
     for start in (items.start, stages.store.start, tomorrow.start):

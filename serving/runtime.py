@@ -15,6 +15,7 @@ from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
     from serving.graph.answering import Answering
+    from serving.graph.later import Later
     from serving.graph.preferences import PreferenceFiles
     from serving.graph.user import RecentPort
     from serving.graph.visit import Answer
@@ -64,6 +65,7 @@ class Runtime:
     settings: ServingSettings
     items: ItemsPort
     answering: "Answering"
+    later: "Later"  # what answers leave to be done: to be run when one has gone out
     reader: UserReader  # for the page; answers are read for with a time limit
     recent: "RecentPort"
     preferences: "PreferenceFiles"
@@ -86,10 +88,12 @@ class Runtime:
         answer, request_id = self.answering.answer(query, now=now), new_request_id()
         second = self.second
         mixed = second.mixed(answer, query, request_id=request_id, now=now) if second else Mixed(answer)
-        return self._logged(query, mixed, request_id=request_id, now=now)
+        body = self._logged(query, mixed, request_id=request_id, now=now)
+        self.later.run()
+        return body
 
     async def recommend_async(self, query: RecommendQuery, *, now: datetime, started: float) -> dict[str, Any]:
-        """The same for a query that arrived at `started`, by `time.perf_counter`."""
+        """The same for a query that arrived at `started`, by `time.perf_counter`; the log is among what is left."""
         answer, request_id = await self.answering.answer_async(query, now=now, started=started), new_request_id()
         mixed = Mixed(answer)
         if self.second is not None:
@@ -155,14 +159,15 @@ class Runtime:
     def close(self) -> None:
         for close in (*self.closing, *(self.second.closing if self.second else ())):
             close()
+        self.later.run()
         self.inbox.close()
         self.log.close()
 
     def _logged(self, query: RecommendQuery, mixed: Mixed, *, request_id: str, now: datetime) -> dict[str, Any]:
-        """The response; its row goes to the log."""
+        """The response; its row goes to the log, later."""
         self.broken.in_a_row = 0
         answer = mixed.answer
-        self.log.offer(self._row(request_id, query, mixed, now=now))
+        self.later.add(lambda: self.log.offer(self._row(request_id, query, mixed, now=now)))
         body = self.body(request_id, answer.slate.items, answer.degraded, bucket=query.bucket)
         if query.explain:
             for shown, item in zip(body["items"], answer.slate.items, strict=True):

@@ -157,6 +157,7 @@ def _runtime(
         preferences=preferences,
         blocked=blocked,
         rules=lambda: rules.current,
+        later=stages.later,
     )
     for start in (blocked.start, rules.start, items.start, stages.store.start, tomorrow.start):
         start()
@@ -164,6 +165,7 @@ def _runtime(
         settings=settings,
         items=items,
         answering=stages.answering,
+        later=stages.later,
         reader=stages.rows,
         recent=recent,
         preferences=preferences,

@@ -176,6 +176,7 @@ def tiny_runtime(
         settings=settings,
         items=OneTable(recommender),
         answering=stages.answering,
+        later=stages.later,
         reader=reader,
         recent=recent,
         preferences=preferences,

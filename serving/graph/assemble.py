@@ -12,6 +12,7 @@ from serving.graph.filter import BlockedPort, FilterStage
 from serving.graph.fresh import FreshItems
 from serving.graph.graph import Graph, RulesPort
 from serving.graph.last_known import LastKnown
+from serving.graph.later import Later
 from serving.graph.matching import Matching
 from serving.graph.meter import Measured
 from serving.graph.preferences import PreferenceFiles, Preferences
@@ -27,12 +28,16 @@ from serving.settings import ServingSettings
 
 @dataclass(frozen=True)
 class Stages:
-    """What a request goes through; the store's threads, to be started and closed; what exploration learns from."""
+    """What a request goes through; the store's threads, to be started and closed; what exploration learns from.
+
+    `later` is what answers leave to be done.
+    """
 
     answering: Answering
     store: BoundedReader[Stored]
     rows: BoundedRows
     explored: Explored
+    later: Later
 
 
 def assemble(
@@ -46,9 +51,11 @@ def assemble(
     rules: Callable[[], RulesPort],
     metrics: Metrics,
     rng: np.random.Generator,
+    later: Later | None = None,
 ) -> Stages:
-    """The stages over open parts; nothing runs until `store.start()`."""
-    meter = Measured(metrics)
+    """The stages over open parts; nothing runs until `store.start()`. `later` is others', where they have one."""
+    later = later or Later()
+    meter = Measured(metrics, later)
     stored = StoredReader(reader, preferences)
     store = BoundedReader(
         stored.read, at_once=stored.at_once, threads=settings.store_threads, seconds=settings.store_ms / 1_000
@@ -74,7 +81,7 @@ def assemble(
     )
     answering = Answering(
         settings,
-        users=UserStage(store, known, recent, meter=meter),
+        users=UserStage(store, known, recent, meter=meter, later=later),
         graph=graph,
         cache=cache,
         items=items,
@@ -82,4 +89,4 @@ def assemble(
         rules=rules,
         blocked=blocked,
     )
-    return Stages(answering, store, BoundedRows(store), explored)
+    return Stages(answering, store, BoundedRows(store), explored, later)

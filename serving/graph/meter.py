@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from serving.graph.later import Later
 from serving.operations.traces import stage_ended
 
 if TYPE_CHECKING:
@@ -21,10 +23,14 @@ class Meter(Protocol):
 
 
 class Measured:
-    """Writes into the process's metrics. Series are looked up once: `labels` costs more than counting."""
+    """Writes into the process's metrics, steps down the ladder at once and all else later.
 
-    def __init__(self, metrics: "Metrics") -> None:
+    Series are looked up once: `labels` costs more than counting.
+    """
+
+    def __init__(self, metrics: "Metrics", later: Later) -> None:
         self._metrics = metrics
+        self._later = later
         self._stages: dict[str, Callable[[float], None]] = {}
         self._sources: dict[str, Callable[[float], None]] = {}
 
@@ -32,15 +38,18 @@ class Measured:
         observe = self._stages.get(name)
         if observe is None:
             observe = self._stages[name] = self._metrics.stage.labels(name).observe
-        observe(seconds)
+        self._later.add(partial(observe, seconds))
         stage_ended(name, seconds)
 
     def candidates(self, sources: Sequence[str]) -> None:
+        self._later.add(partial(self._count, sources))
+
+    def rung(self, name: str) -> None:
+        self._metrics.rungs.labels(name).inc()
+
+    def _count(self, sources: Sequence[str]) -> None:
         for source, count in Counter(sources).items():
             add = self._sources.get(source)
             if add is None:
                 add = self._sources[source] = self._metrics.candidates.labels(source).inc
             add(count)
-
-    def rung(self, name: str) -> None:
-        self._metrics.rungs.labels(name).inc()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from feature_repo.core.errors import StoreUnavailable
@@ -17,6 +18,7 @@ from feature_repo.dataset.split import to_microseconds
 from serving.graph.bounded_reader import BoundedReader
 from serving.graph.deadline import Deadline
 from serving.graph.last_known import LastKnown
+from serving.graph.later import Later
 from serving.graph.meter import Meter
 from serving.graph.overlay import with_recent
 from serving.graph.preferences import NONE, UNTIL_INTERACTIONS, Preferences
@@ -97,11 +99,13 @@ class UserStage:
         recent: RecentPort,
         *,
         meter: Meter,
+        later: Later,
     ) -> None:
         self._reader = reader
         self._known = known
         self._recent = recent
         self._meter = meter
+        self._later = later
 
     def user(self, user_id: str, moment: datetime, deadline: Deadline) -> User:
         started = time.perf_counter()
@@ -121,12 +125,15 @@ class UserStage:
         return self._timed(started, self._with_store(user_id, stored, moment))
 
     def _with_store(self, user_id: str, stored: Stored, moment: datetime) -> User:
-        # As bytes: a row's objects take several times as much memory.
-        packed = marshal.dumps(dict(stored.row)), stored.preferences
-        self._known.remember(user_id, packed, now=time.monotonic())
+        self._later.add(partial(self._remember, user_id, stored, now=time.monotonic()))
         return user_of(stored, self._recent.of(user_id), moment)
 
+    def _remember(self, user_id: str, stored: Stored, *, now: float) -> None:
+        # As bytes: a row's objects take several times as much memory.
+        self._known.remember(user_id, (marshal.dumps(dict(stored.row)), stored.preferences), now=now)
+
     def _without_store(self, user_id: str, moment: datetime) -> User:
+        self._later.run()  # what was read a moment ago is what is known last
         known, recent = self._known.of(user_id, now=time.monotonic()), self._recent.of(user_id)
         if known is None:
             self._meter.rung("no_row")

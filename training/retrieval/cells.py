@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 SEED = 1234
 POINTS_A_CELL = 64  # vectors of which a centre is learnt
 STEP = 2  # times what is wanted: how many are looked at first, before what is not allowed is left out
-FIRST, WIDER = 4, 1.5  # cells that a search takes are tried in this progression
+FIRST, WIDER = 4, 1.15  # cells that a search takes are tried in this progression
 
 # A search is shorter than waking a second thread, and one thread learns the same centres every time.
 faiss.omp_set_num_threads(1)

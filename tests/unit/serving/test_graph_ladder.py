@@ -10,6 +10,7 @@ import pytest
 from serving_parts import ITEMS, NOW, FakeReader, FakeRecommender, ids_of, tiny_runtime
 
 from serving.graph.deadline import Deadline
+from serving.graph.later import Later
 from serving.graph.meter import Measured
 from serving.graph.runner import Runner
 from serving.http import RecommendQuery
@@ -143,7 +144,7 @@ def test_an_answer_whose_time_is_up_is_made_of_what_takes_none(make: Make) -> No
 
 
 def test_a_stage_that_takes_longer_than_is_left_is_not_begun_and_gets_another_chance_later(runtime: Runtime) -> None:
-    runner, calls = Runner(Measured(runtime.metrics)), []
+    runner, calls = Runner(Measured(runtime.metrics, Later())), []
 
     def slow() -> bool:
         time.sleep(0.02)
