@@ -79,6 +79,8 @@ def serve(workspace: Workspace, *, host: str, port: int) -> None:
         # So long a thread waits for the interpreter while another works: usually 5 ms, as long as an answer takes.
         sys.setswitchinterval(0.0005)
         server = DrainingServer(config, drain_seconds=settings.drain_seconds, on_drain=lambda: drain(app))
+        requests = server.server_state.tasks
+        app.state.runtime.answering.turns.alone = lambda: len(requests) < 2  # the one that asks is among them
         server.run(sockets=[listener])
 
 

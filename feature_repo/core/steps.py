@@ -5,7 +5,7 @@ need two thirds of the processor time of eight that go one by one.
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -32,19 +32,22 @@ def finish(steps: Steps[Value]) -> Value:
 class Turns:
     """At most so many pieces of work of one event loop take a step each in turn; the others wait until one is done.
 
-    More would all be late together where some could be in time.
+    More would all be late together where some could be in time. `alone`, once it is set, says whether there can be
+    nobody else: then no turn of the event loop is spent on finding that out.
     """
 
     def __init__(self, *, most: int) -> None:
         self._places = asyncio.Semaphore(most)
         self._running = 0
+        self.alone: Callable[[], bool] = lambda: False
 
     async def finish(self, steps: Steps[Value]) -> Value:
         """What the steps return."""
         async with self._places:
             self._running += 1
             try:
-                await asyncio.sleep(0)  # whoever is ready to begin begins as well
+                if not self.alone():
+                    await asyncio.sleep(0)  # whoever is ready to begin begins as well
                 while (found := step(steps)) is None:
                     if self._running > 1:
                         await asyncio.sleep(0)

@@ -56,7 +56,7 @@ class Answering:
         self._rules = rules
         self._blocked = blocked
         self._flights: Flights[Answer] = Flights()
-        self._turns = Turns(most=AT_ONCE)
+        self.turns = Turns(most=AT_ONCE)
 
     def answer(self, query: RecommendQuery, *, now: datetime, started: float | None = None) -> Answer:
         """The answer to a query that arrived at `started`, by `time.perf_counter`; from the cache, if that has it."""
@@ -88,7 +88,7 @@ class Answering:
     async def _fresh_async(self, query: RecommendQuery, now: datetime, started: float) -> Answer:
         deadline = Deadline.after(self._seconds, started=started)
         user = await self._users.user_async(query.user_id, query.moment or now, deadline)
-        return await self._turns.finish(self._graph.answer_in_steps(self._visit(query, user, now, deadline), user))
+        return await self.turns.finish(self._graph.answer_in_steps(self._visit(query, user, now, deadline), user))
 
     def _visit(self, query: RecommendQuery, user: User, now: datetime, deadline: Deadline) -> Visit:
         # What arrived as an event is in the history already.

@@ -101,17 +101,18 @@ class ItemWeights:
 
 
 def _sums_of_rows(matrix: sparse.csr_array, items: Array, weights: Array) -> Array:
-    """Weighted sums of the rows `items` [b] of a narrow matrix, float32 [i + 1], the last 0.
+    """Weighted sums of the rows `items` [b], ascending, of a narrow matrix, float32 [i + 1], the last 0.
 
-    These are the loops that scipy's own choice and product of rows run. Its checks of the parts, which are right here,
-    take twice as long as the loops, and the same in numpy takes three times as long.
+    This is the loop of scipy's own product with a vector, which goes from each pointer to the next one: here from the
+    beginning of a row to its end, and from there, the rows being taken in descending order, backwards: over nothing.
+    So what is chosen is not copied first, which took as long as the sums.
     """
-    starts = np.zeros(len(items) + 1, np.int32)
-    (matrix.indptr.take(items + 1) - matrix.indptr.take(items)).cumsum(out=starts[1:])
-    columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
-    _sparsetools.csr_row_index(len(items), items, matrix.indptr, matrix.indices, matrix.data, columns, values)
+    falling = items[::-1]
+    borders, factors = np.empty(2 * len(items) + 1, np.int32), np.zeros(2 * len(items), np.float32)
+    borders[0:-1:2], borders[1::2], borders[-1] = matrix.indptr.take(falling), matrix.indptr.take(falling + 1), 0
+    factors[::2] = weights[::-1]
     sums = np.zeros(matrix.shape[1] + 1, np.float32)
-    _sparsetools.csc_matvec(len(sums), len(items), starts, columns, values, weights, sums)
+    _sparsetools.csc_matvec(len(sums), len(factors), borders, matrix.indices, matrix.data, factors, sums)
     return sums
 
 

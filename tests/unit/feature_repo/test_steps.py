@@ -56,9 +56,11 @@ def test_one_that_breaks_gives_its_place_back_and_stops_nobody() -> None:
     assert [isinstance(value, ValueError) for value in found] == [False, True, True, False]
 
 
-def test_one_alone_is_not_interrupted() -> None:
+@pytest.mark.parametrize(("known", "most"), [(True, 0), (False, 2)])
+def test_one_alone_is_not_interrupted_and_where_that_is_known_nobody_is_waited_for(most: int, *, known: bool) -> None:
     async def story() -> int:
         turns, others = Turns(most=2), 0
+        turns.alone = lambda: known
 
         async def count() -> None:
             nonlocal others
@@ -71,7 +73,7 @@ def test_one_alone_is_not_interrupted() -> None:
         counting.cancel()
         return others
 
-    assert asyncio.run(story()) <= 2
+    assert asyncio.run(story()) <= most
 
 
 def test_a_request_that_is_cancelled_gives_its_place_back() -> None:
