@@ -19,6 +19,7 @@ from bench.serving_graph_world import NOW_US
 from feature_repo.core.workspace import Workspace
 from feature_repo.dataset.split import from_microseconds
 from feature_repo.store.item_table import open_item_table
+from serving.operations.memory import use_huge_pages
 from training.bundle import load_bundle
 from training.recommender import Recommender, build_recommender
 from training.retrieval.answers import answer_of
@@ -62,6 +63,7 @@ def main(folder: Path) -> dict[str, Any]:
         recommender.recommend(request, user)
     gc.collect()
     gc.freeze()
+    use_huge_pages()
     rounds = []
     for _ in range(ROUNDS):
         one = Clock()
