@@ -57,6 +57,23 @@ def ask(settings: ServingSettings, metrics: Metrics, serve: Callable[..., Any]) 
     return client_with
 
 
+def test_an_endpoint_that_raises_nothing_is_called_without_its_route_and_by_its_method_alone(
+    serve: Callable[..., Any], settings: ServingSettings, metrics: Metrics
+) -> None:
+    async def straight(request: Request) -> Response:
+        return PlainTextResponse(f"straight to {request.app.state.name}, {(await request.body()).decode()}")
+
+    async def route(_: Request) -> Response:
+        return PlainTextResponse("by its route")
+
+    ours = Starlette(routes=[Route("/recommend", route, methods=["POST", "PUT"])])
+    ours.state.name, ours.state.runtime = "ours", SimpleNamespace(settings=settings, metrics=metrics)
+    with serve(Front(ours, ours=ours, straight={("POST", "/recommend"): straight}), started=False) as client:
+        assert client.post("/recommend", content="a body").text == "straight to ours, a body"
+        assert client.portal.call(client.http.put, "/recommend").text == "by its route"
+        assert client.get("/recommend").status_code == 405
+
+
 def test_our_paths_are_ours_and_the_others_are_bentos(ask: Callable[..., Any]) -> None:
     with ask() as client:
         assert client.post("/recommend").text == "ours, 1 in flight"
