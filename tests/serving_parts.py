@@ -34,9 +34,10 @@ NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class FakeRetrieved:
-    """Candidates as the real ones are: rows, sources, and columns of what retrieval knows."""
+    """Candidates as the real ones are: rows, ids, sources, and columns of what retrieval knows."""
 
     rows: Any
+    item_ids: Any
     sources: Any
     retrieval: dict[str, Any]
 
@@ -73,7 +74,7 @@ class FakeRecommender:
     def popular(self, request: Request, user: Mapping[str, Any], *, allowed: Any = None) -> FakeRetrieved:
         self._may("popular")
         found = self._found(request, user, allowed, "popular")
-        return FakeRetrieved(found.rows[::-1], found.sources, found.retrieval)
+        return FakeRetrieved(found.rows[::-1], found.item_ids[::-1], found.sources, found.retrieval)
 
     def features(self, retrieved: FakeRetrieved) -> Any:
         self._may("features")
@@ -96,7 +97,8 @@ class FakeRecommender:
         if not self.repeats:
             gone |= {*user.get("seen_items", ()), *request.session}
         rows = [n for n, item in enumerate(ITEMS) if item not in gone and (allowed is None or allowed[n])][: self.most]
-        return FakeRetrieved(np.array(rows, np.int64), np.full(len(rows), source, object), {})
+        ids = self.items.item_ids.take(np.array(rows, np.int64))
+        return FakeRetrieved(np.array(rows, np.int64), ids, np.full(len(rows), source, object), {})
 
     def _may(self, method: str) -> None:
         time.sleep(self.slow.get(method, 0.0))

@@ -3,9 +3,8 @@
 One request comes with a row as the online store gives it, many come with a table of rows; both are the same afterwards.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ class Asker:
 
     def __init__(self, bundle: Bundle, items: ItemTable, catalogue: Kept, *, segments: bool) -> None:
         self._bundle = bundle
-        self._items = items
+        self._ids = items.by_id
         self._catalogue = catalogue
         self._segments = segments or any(retriever.name == BY_SEGMENT for retriever in bundle.retrievers)
         self._schema = {n: kind for n, kind in bundle.user_features.items() if n not in (SEEN, HIDDEN)}
@@ -53,7 +52,7 @@ class Asker:
     def one(self, request: Request, user: Mapping[str, Any]) -> Asked:
         """A request with its user's row."""
         ids, met = self._hidden_ids(request, user), user.get("history_items")
-        rows, history = self._rows(ids), None
+        rows, history = self._ids.of(ids), None
         if met and not request.session and ids[-len(met) :] == met:
             history = rows[-len(met) :]  # what was met last is what was seen last, and not looked up again
         query = self.query(request, user, history=history)
@@ -83,7 +82,7 @@ class Asker:
 
     def hidden(self, request: Request, user: Mapping[str, Any]) -> Array:
         """Rows of what is excluded, hidden or, where repeats are forbidden, was seen."""
-        rows = self._rows(self._hidden_ids(request, user))
+        rows = self._ids.of(self._hidden_ids(request, user))
         return rows[rows >= 0]
 
     def _hidden_ids(self, request: Request, user: Mapping[str, Any]) -> list[str]:
@@ -91,10 +90,6 @@ class Asker:
         if self._bundle.repeat_consumption:
             return ids
         return [*ids, *request.session, *(user.get(SEEN) or ())]
-
-    def _rows(self, ids: Sequence[str]) -> Array:
-        found: Iterable[int] = map(self._items.rows.get, ids, repeat(-1))
-        return np.fromiter(found, np.int64, len(ids))
 
     def _queries(self, requests: Sequence[Request], columns: Columns, history: Array | None = None) -> Queries:
         encoder = self._bundle.encoder
@@ -108,7 +103,7 @@ class Asker:
             moments_us,
             [request.context for request in requests],
             segments=segments,
-            table=self._items,
+            ids=self._ids,
             known=self._catalogue.known,
             vocabulary=len(encoder.item_ids) - 1,
             half_life=self._bundle.candidates.half_life,

@@ -53,9 +53,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """Candidates before ranking: rows of the item table [c], best fused first, and the retriever of each."""
+    """Candidates before ranking: rows and ids of the item table [c], best fused first, and the retriever of each."""
 
     rows: Array
+    item_ids: Array
     sources: Array
     retrieval: Columns
     request: Requests
@@ -125,15 +126,16 @@ class Recommender:
         return finish(self._score(asked, allowed))
 
     def _score(self, asked: Asked, allowed: Array | None) -> Steps[Scored]:
-        may = self._allowed(asked.hidden, allowed)
+        may, depth = self._allowed(asked.hidden, allowed), self._settings.depth
         answers: dict[str, Answer] = {TWO_TOWER: self._nearness.answer(asked.embedding)}
+        lists = lists_of(answers, may, depth)
+        yield
         for retriever in self._bundle.retrievers:
-            answers[retriever.name] = answer_of(retriever, asked.query, self.catalogue)
+            name, answer = retriever.name, answer_of(retriever, asked.query, self.catalogue)
+            # At once, while what was said is in the processor's caches.
+            answers[name], lists[name] = answer, answer.best(depth, may)
         yield
-        near = {TWO_TOWER: answers[TWO_TOWER].best(self._settings.depth, may)}
-        yield
-        others = {name: answer for name, answer in answers.items() if name != TWO_TOWER}
-        return Scored(asked.query, answers, near | lists_of(others, may, self._settings.depth), may)
+        return Scored(asked.query, answers, lists, may)
 
     def retrieve(self, request: Request, user: Mapping[str, Any], *, allowed: Array | None = None) -> Retrieved:
         """Candidates from every retriever, without what is excluded or, where repeats are forbidden, was seen.
@@ -179,7 +181,8 @@ class Recommender:
     ) -> Retrieved:
         retrieval = {**retrieval, LAST_ITEM_SCORE: self._nearness_to_last(query.history[0], found.rows)}
         sources = np.array(names, object)[found.source]
-        return Retrieved(found.rows, sources, retrieval, Requests(query.users, query.moments_us, query.contexts))
+        request = Requests(query.users, query.moments_us, query.contexts)
+        return Retrieved(found.rows, self._items.item_ids.take(found.rows), sources, retrieval, request)
 
     def features(self, retrieved: Retrieved) -> Array:
         """The ranker's matrix [c, f] for retrieved candidates."""
@@ -190,7 +193,7 @@ class Recommender:
         rows = retrieved.rows
         return CandidateRows(
             request=np.full(len(rows), request, np.int64),
-            item_ids=self._items.item_ids[rows],
+            item_ids=retrieved.item_ids,
             tastes=self.catalogue.tastes(rows),
             attributes=self._item_attributes.take(rows, axis=0),
             retrieval=retrieved.retrieval,
@@ -234,13 +237,13 @@ class Recommender:
             scores = self.rank_scores(matrix)
         except RankerFailed:
             scores, degraded = -np.arange(len(matrix), dtype=np.float32), (*degraded, "ranker")
-        ids = self._items.item_ids[retrieved.rows]
-        order = np.argsort(-scores, kind="stable")[: request.k]
+        first = highest(np.arange(len(scores)), scores, request.k)
+        columns = (column.take(first).tolist() for column in (retrieved.item_ids, scores, retrieved.sources))
         items = tuple(
-            RankedItem(str(ids[place]), float(scores[place]), rank, str(retrieved.sources[place]))
-            for rank, place in enumerate(order, start=1)
+            RankedItem(item, score, rank, source)
+            for rank, (item, score, source) in enumerate(zip(*columns, strict=True), start=1)
         )
-        return Slate(items, Candidates(ids, retrieved.sources, matrix, scores), degraded)
+        return Slate(items, Candidates(retrieved.item_ids, retrieved.sources, matrix, scores), degraded)
 
     def _allowed(self, hidden: Array, besides: Array | None) -> Array:
         allowed: Array = self._items.known.copy() if besides is None else self._items.known & besides

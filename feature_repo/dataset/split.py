@@ -1,7 +1,7 @@
 """The global time split: one moment divides the past that a model may learn from, for every user alike."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from feature_repo.core.workspace import Workspace, read_json
 
 CHAMPION_SHARE = 0.7  # of the events: what the first model learns from
 CHALLENGER_SHARE = 0.8  # of the events: what the next one learns from; the rest is held out from both
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ def from_microseconds(moment: int) -> datetime:
 
 
 def to_microseconds(moment: datetime) -> int:
-    whole = moment.astimezone(UTC).replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000 + moment.microsecond
+    return (moment.astimezone(UTC) - EPOCH) // MICROSECOND
 
 
 def parse_moment(text: str, *, option: str, words: str) -> datetime:

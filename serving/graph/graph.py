@@ -147,19 +147,18 @@ class Graph:
 
     def _slate(self, visit: Visit, user: User, scored: Scored, reranked: Reranked, degraded: tuple[str, ...]) -> Slate:
         found, places = scored.retrieved, reranked.places
-        ids = visit.recommender.items.item_ids[found.rows]
         why = [""] * len(places)
         if visit.explain:
             history = (*((user.row or {}).get("history_items") or ()), *visit.request.session)
             rows = found.rows[places]
             why = self._runner.run("explain", lambda: reasons(visit.recommender, history, rows)) or why
-        columns = (column.tolist() for column in (ids[places], scored.scores[places], found.sources[places]))
+        columns = (column.tolist() for column in (found.item_ids[places], scored.scores[places], found.sources[places]))
         shown = zip(*columns, reranked.propensities.tolist(), why, strict=True)
         items = tuple(
             RankedItem(item, score, rank, source, propensity, reason)
             for rank, (item, score, source, propensity, reason) in enumerate(shown, start=1)
         )
-        return Slate(items, Candidates(ids, found.sources, scored.features, scored.scores), degraded)
+        return Slate(items, Candidates(found.item_ids, found.sources, scored.features, scored.scores), degraded)
 
 
 def _falling(found: "Retrieved") -> Array:

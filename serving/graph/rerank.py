@@ -42,7 +42,7 @@ def ranked_of(visit: Visit, retrieved: "Retrieved", scores: Array, policy: "Rera
     state = {} if plain else recommender.catalogue.state(to_microseconds(visit.request.moment))
     nothing = np.zeros(len(rows), np.float32)
     return Ranked(
-        item_ids=items.item_ids[rows],
+        item_ids=retrieved.item_ids,
         scores=scores,
         sources=retrieved.sources,
         embeddings=recommender.embeddings[rows] if policy.needs_embeddings else np.zeros((len(rows), 0), np.float32),

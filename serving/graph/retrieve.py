@@ -87,6 +87,7 @@ def joined(first: "Retrieved", more: "Retrieved", source: str, count: int) -> "R
     return replace(
         first,
         rows=np.concatenate([first.rows, rows]),
+        item_ids=np.concatenate([first.item_ids, more.item_ids[:count]]),
         sources=np.concatenate([first.sources, np.full(len(rows), source, object)]),
         retrieval={n: np.concatenate([v, more.retrieval[n][:count]]) for n, v in first.retrieval.items()},
     )

@@ -17,7 +17,7 @@ from training.retrieval.sparse_top import Reach
 Array = np.ndarray[Any, Any]
 
 GROUPS = 1_024  # that scores are looked at in, to find the best of them
-UNCUT = 4  # times what is wanted: a list no longer than that is sorted as quickly as it is cut
+UNCUT = 512  # scores: so few are sorted as quickly as they are cut
 STEP = 2  # times what is wanted: how far a list is read at first, before what is not allowed is left out
 
 
@@ -167,7 +167,7 @@ def moved(ranking: Ranking, rows: Array, scores: Array) -> Ranking:
 
 def highest(rows: Array, scores: Array, count: int) -> Array:
     """The `count` of the distinct `rows` [n] with the highest scores [n], best first; equal ones by row."""
-    if UNCUT * count < len(rows):
+    if len(rows) > max(UNCUT, count):
         kept = scores >= np.partition(scores, len(scores) - count)[len(scores) - count]
         rows, scores = rows[kept], scores[kept]
     found: Array = rows[np.lexsort((rows, -scores))[:count]]

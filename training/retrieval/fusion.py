@@ -105,6 +105,11 @@ def rank_feature(name: str) -> str:
 
 def retrieval_features(names: Sequence[str]) -> tuple[str, ...]:
     """Names of the columns that `as_columns` gives, in its order."""
+    return _retrieval_features(tuple(names))
+
+
+@lru_cache(maxsize=64)
+def _retrieval_features(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(feature(name) for name in names for feature in (score_feature, rank_feature))
 
 

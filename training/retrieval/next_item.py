@@ -6,12 +6,14 @@ one of the same moment 1; the counts of j are divided by their sum plus `shrinka
 half as much for every `half_life` moments that came after it.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 
+from training.retrieval.bags import Bag, ordered, stacked
 from training.retrieval.item_item import ItemItem
 from training.retrieval.port import Array, Catalogue, Log, Queries
 from training.retrieval.sparse_top import ItemWeights, largest_of_rows
@@ -36,37 +38,33 @@ class NextItem(ItemItem):
         return self
 
     def _bags(self, queries: Queries, catalogue: Catalogue) -> sparse.csr_array:
-        """The last items of each history as rows of the vocabulary, weighted by recency, [q, i]."""
-        cells, weights = self._cells(queries, catalogue)
-        items = self._weights.matrix.shape[0]
-        starts = np.searchsorted(cells, np.arange(len(queries) + 1) * items)
-        return sparse.csr_array((weights, cells % max(items, 1), starts), shape=(len(queries), items))
+        return stacked(self._met(queries, catalogue), self._weights.matrix.shape[0])
 
     def _bag(self, queries: Queries, catalogue: Catalogue) -> tuple[Array, Array]:
-        return self._cells(queries, catalogue)
+        return ordered(self._met(queries, catalogue)[0])
 
-    def _cells(self, queries: Queries, catalogue: Catalogue) -> tuple[Array, Array]:
-        """Ascending cells of a matrix [q, i] that are not 0, and their values, float32."""
+    def _met(self, queries: Queries, catalogue: Catalogue) -> list[Bag]:
+        """The last items of each history as rows of the vocabulary, weighted by recency."""
         history = queries.history[:, -self._settings.last_items :]
         times = queries.history_us[:, -self._settings.last_items :]
-        later = np.zeros(history.shape, np.int64)  # moments after that of each item
-        (times[:, 1:] != times[:, :-1])[:, ::-1].cumsum(axis=1, out=later[:, -2::-1])
-        rows = catalogue.known.take(history) if len(catalogue.known) else history
-        there = (history >= 0) & (rows >= 0)
-        firsts = np.arange(len(queries))[:, None] * self._weights.matrix.shape[0]
-        of_meeting = (rows + firsts)[there]
-        cells = np.sort(of_meeting)
-        first = np.ones(len(cells), bool)
-        np.not_equal(cells[1:], cells[:-1], out=first[1:])
-        cells = cells[first]
-        summed = np.zeros(len(cells), np.float32)
-        np.add.at(summed, cells.searchsorted(of_meeting), self._recency[later[there]])
-        return cells, summed
+        rows = np.where(history < 0, history, catalogue.known.take(history)) if len(catalogue.known) else history
+        return [self._counted(*one) for one in zip(rows.tolist(), times.tolist(), strict=True)]
+
+    def _counted(self, rows: Sequence[int], times: Sequence[int]) -> Bag:
+        bag: dict[int, float] = {}
+        weights, moment, weight = iter(self._recency), None, 0.0
+        for row, time in zip(reversed(rows), reversed(times), strict=True):
+            if time != moment:
+                moment, weight = time, next(weights)
+            if row >= 0:
+                bag[row] = bag.get(row, 0.0) + weight
+        return bag
 
     @cached_property
-    def _recency(self) -> Array:
-        """What a meeting counts by the moments after it, float32 [last_items]."""
-        return (0.5 ** (np.arange(self._settings.last_items) / self._settings.half_life)).astype(np.float32)
+    def _recency(self) -> list[float]:
+        """What a meeting counts by the moments after it [last_items]."""
+        recency: list[float] = (0.5 ** (np.arange(self._settings.last_items) / self._settings.half_life)).tolist()
+        return recency
 
 
 def pairs_of_moments(log: Log, window: int, backward: float) -> tuple[sparse.csr_array, sparse.csr_array]:

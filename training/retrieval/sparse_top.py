@@ -53,7 +53,7 @@ class ItemWeights:
         """
         if self._small is not None:
             return np.append(np.asarray(weights @ self._small[items], np.float32), np.float32(0))
-        return _sums_of_rows(self._reaching, items.astype(np.int32, copy=False), weights)
+        return _sums_of_rows(self._reaching, self._borders, items, weights)
 
     @cached_property
     def reach(self) -> Reach | None:
@@ -78,6 +78,12 @@ class ItemWeights:
         return sparse.csr_array(parts, shape=(self.matrix.shape[0], len(self.reach.items)))
 
     @cached_property
+    def _borders(self) -> Array:
+        """Where each row begins and ends, int32 [i, 2]."""
+        starts = self._reaching.indptr
+        return np.stack([starts[:-1], starts[1:]], axis=1)
+
+    @cached_property
     def _small(self) -> Array | None:
         """The whole matrix where it is small: one product with it is faster than choosing its rows."""
         if isinstance(self.matrix, np.ndarray):
@@ -100,19 +106,20 @@ class ItemWeights:
         return found
 
 
-def _sums_of_rows(matrix: sparse.csr_array, items: Array, weights: Array) -> Array:
+def _sums_of_rows(matrix: sparse.csr_array, borders: Array, items: Array, weights: Array) -> Array:
     """Weighted sums of the rows `items` [b], ascending, of a narrow matrix, float32 [i + 1], the last 0.
+
+    `borders` [i, 2] says where each row begins and ends.
 
     This is the loop of scipy's own product with a vector, which goes from each pointer to the next one: here from the
     beginning of a row to its end, and from there, the rows being taken in descending order, backwards: over nothing.
     So what is chosen is not copied first, which took as long as the sums.
     """
-    falling = items[::-1]
-    borders, factors = np.empty(2 * len(items) + 1, np.int32), np.zeros(2 * len(items), np.float32)
-    borders[0:-1:2], borders[1::2], borders[-1] = matrix.indptr.take(falling), matrix.indptr.take(falling + 1), 0
-    factors[::2] = weights[::-1]
+    steps, factors = np.empty((len(items) + 1, 2), np.int32), np.zeros((len(items), 2), np.float32)
+    steps[:-1], steps[-1] = borders.take(items[::-1], axis=0), 0
+    factors[:, 0] = weights[::-1]
     sums = np.zeros(matrix.shape[1] + 1, np.float32)
-    _sparsetools.csc_matvec(len(sums), len(factors), borders, matrix.indices, matrix.data, factors, sums)
+    _sparsetools.csc_matvec(len(sums), factors.size, steps.ravel(), matrix.indices, matrix.data, factors.ravel(), sums)
     return sums
 
 
