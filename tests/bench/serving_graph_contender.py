@@ -29,7 +29,7 @@ from training.slate import Request
 if TYPE_CHECKING:
     import xgboost as xgb
 
-ROUNDS = 10
+ROUNDS = 30
 STEP_US = 60_000_000  # between two requests, all of one day
 
 Asked = tuple[Request, dict[str, Any]]
