@@ -43,7 +43,7 @@ class Asker:
 
     def __init__(self, bundle: Bundle, items: ItemTable, catalogue: Kept, *, segments: bool) -> None:
         self._bundle = bundle
-        self._ids = items.by_id
+        self._ids = items.rows
         self._catalogue = catalogue
         self._segments = segments or any(retriever.name == BY_SEGMENT for retriever in bundle.retrievers)
         self._schema = {n: kind for n, kind in bundle.user_features.items() if n not in (SEEN, HIDDEN)}

@@ -151,7 +151,7 @@ def _updates(
     states = states.set_column(1, "event_timestamp", stamps)
     inside = pc.and_(pc.greater(stamps, start_us), pc.less_equal(stamps, end_us))
     states = states.filter(inside).sort_by([("event_timestamp", "ascending"), ("item_id", "ascending")])
-    rows = np.array([table.rows[item] for item in states["item_id"].to_pylist()], np.int64)
+    rows = table.rows.of_all(states["item_id"].to_pylist())
     columns = {name: _widened(values) for name, values in as_columns(states, names).items()}
     return Updates(rows, states["event_timestamp"].to_numpy(), columns)
 

@@ -4,7 +4,7 @@ It comes before retrieval, so that the places of what may not be shown go to wha
 the request excludes is the recommender's own part of the mask.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +53,10 @@ class FilterStage:
         return allowed
 
 
-def rows_of(items: "ItemTable", item_ids: Iterable[str]) -> list[int]:
+def rows_of(items: "ItemTable", item_ids: Collection[str]) -> list[int]:
     """Rows of the ids that the table has."""
-    return [items.rows[item] for item in item_ids if item in items.rows]
+    if not item_ids:
+        return []
+    rows = items.rows.of([*item_ids])
+    found: list[int] = rows[rows >= 0].tolist()
+    return found

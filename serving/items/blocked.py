@@ -53,7 +53,8 @@ class BlockedList:
         if kept is not None and kept[0] is ids and kept[1] is items:
             return kept[2]
         mask = np.zeros(len(items), bool)
-        mask[[items.rows[item] for item in ids if item in items.rows]] = True
+        rows = items.rows.of([*ids])
+        mask[rows[rows >= 0]] = True
         mask.setflags(write=False)
         self._mask = (ids, items, mask)
         return mask

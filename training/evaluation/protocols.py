@@ -4,13 +4,14 @@ In replay every moment of the window asks, and its events become state before th
 the window asks once, at its start, and whatever they meet in the window is relevant, as the literature mostly has it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from feature_repo.store.id_rows import IdRows
 from training.evaluation.bootstrap import user_weights
 from training.evaluation.summary import Asked
 from training.replay import Moment
@@ -42,9 +43,9 @@ def protocols(asked: list[Moment], start_us: int) -> tuple[Protocol, Protocol]:
     return Protocol(REPLAY, asked), Protocol(SPLIT, once)
 
 
-def asked_of(asked: Sequence[Moment], rows: Mapping[str, int], rng: np.random.Generator) -> Asked:
+def asked_of(asked: Sequence[Moment], rows: IdRows, rng: np.random.Generator) -> Asked:
     """What is relevant to each request, as rows of a catalogue; `rows` gives the row of an item id."""
-    columns = np.array([rows[item] for m in asked for item in m.items], np.int64)
+    columns = rows.of_all([item for m in asked for item in m.items])
     starts = np.concatenate([[0], np.cumsum([len(m.items) for m in asked])])
     relevant = sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(len(asked), len(rows)))
     _, user = np.unique(np.array([m.user_id for m in asked], object), return_inverse=True)

@@ -72,7 +72,7 @@ def replay(
         for number, (rows, matrix, scores) in enumerate(_ranked(recommender, found), len(ranked)):
             order = np.argsort(-scores, kind="stable")[:K]
             slates[TWO_STAGE][number, : len(order)] = rows[order]
-            wanted = [timeline.table.rows.get(item, -1) for item in asked[number].items]
+            wanted = timeline.table.rows.of(asked[number].items)
             ranked.append((np.full(len(rows), number), scores, np.isin(rows, wanted)))
             shown.append(places + order)
             features.append(matrix[order])

@@ -68,7 +68,7 @@ def load_world(workspace: Workspace, table: ItemTable, *, start: datetime, end: 
     """The events before `end`, of the items of `table`."""
     events = pq.read_table(workspace.events, columns=["user_id", "item_id", "timestamp", "event_type", "value"])
     stamps = events["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    items = np.array([table.rows.get(item, -1) for item in events["item_id"].to_pylist()], np.int64)
+    items = table.rows.of(events["item_id"].to_pylist())
     kept = np.flatnonzero((stamps < to_microseconds(end)) & (items >= 0))
     kept = kept[np.argsort(stamps[kept], kind="stable")]
     return World(

@@ -55,7 +55,7 @@ def tower_examples(
     item_ids = np.array([item for m in asked for item in m.items], object)
     contexts = [m.context for m in asked]
     if known is None:
-        met = np.unique([catalogue.rows[item] for item in item_ids])
+        met = np.unique(catalogue.rows.of_all(item_ids))
         encoder = fit_encoder(
             dataset,
             user_ids=user_ids,
@@ -82,5 +82,5 @@ def tower_examples(
 
 def vocabulary_inputs(encoder: Encoder, catalogue: ItemTable) -> Columns:
     """Inputs of the item tower for the items of the encoder's vocabulary [m], in its order."""
-    rows = np.array([catalogue.rows[item] for item in encoder.item_ids.values], np.int64)
+    rows = catalogue.rows.of_all(encoder.item_ids.values)
     return encoder.item_inputs(catalogue.item_ids[rows], take(catalogue.columns, rows))

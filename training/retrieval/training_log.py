@@ -23,7 +23,7 @@ def training_log(dataset: Dataset, encoder: Encoder, catalogue: ItemTable, asked
     user_ids = encoder.user_ids.encode(np.array([m.user_id for m in asked], object)) - 1
     items = encoder.item_ids.encode(np.array([item for m in asked for item in m.items], object)) - 1
     named = dataset.items.attributes if dataset.items else ()
-    rows = np.array([catalogue.rows[item] for item in encoder.item_ids.values], np.int64)
+    rows = catalogue.rows.of_all(encoder.item_ids.values)
     return Log(
         user_ids=np.array(encoder.user_ids.values, object),
         item_ids=np.array(encoder.item_ids.values, object),

@@ -29,3 +29,15 @@ def test_ids_with_one_hash_are_told_apart(known: list[str]) -> None:
     found = IdRows([Alike(item) for item in known]).of([Alike(item) for item in ("a", "b", "c", "d")])
 
     assert found.tolist() == [known.index("a"), known.index("b"), known.index("c"), -1]
+
+
+def test_one_id_is_looked_up_as_in_a_dict() -> None:
+    found = IdRows(["b", "a"])
+
+    assert (found["a"], found.get("c"), "c" in found, len(found), [*found]) == (1, None, False, 2, ["b", "a"])
+
+
+def test_an_id_that_must_be_there_and_is_not_is_named() -> None:
+    assert IdRows(["b", "a"]).of_all(["a", "b"]).tolist() == [1, 0]
+    with pytest.raises(KeyError, match="c"):
+        IdRows(["b", "a"]).of_all(["a", "c", "b"])

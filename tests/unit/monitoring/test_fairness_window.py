@@ -15,6 +15,7 @@ from feature_repo.core.workspace import Workspace, write_json
 from feature_repo.dataset.declaration import load_dataset
 from feature_repo.dataset.prepare import prepare
 from feature_repo.dataset.split import from_microseconds, to_microseconds
+from feature_repo.store.id_rows import IdRows
 from monitoring.fairness.job import check_fairness, read_policy
 from monitoring.fairness.policy import FairnessPolicy
 from monitoring.fairness.window import read_fairness_window
@@ -56,7 +57,7 @@ def window_of(workspace: Workspace) -> tuple[list[Moment], datetime, datetime]:
 
 def write_slates(workspace: Workspace, version: str, asked: list[Moment], *, seed: int, twice: bool = False) -> None:
     ids = np.array(sorted({item for moment in asked for item in moment.items}), object)
-    answer = asked_of(asked, {item: row for row, item in enumerate(ids)}, np.random.default_rng(seed))
+    answer = asked_of(asked, IdRows(ids), np.random.default_rng(seed))
     slates = np.random.default_rng(seed).random((len(asked), len(ids))).argpartition(6, axis=1)[:, :6]
     slates[0, 4:] = -1
     segments = np.where(np.arange(len(asked)) % 2, "light", "heavy")

@@ -8,6 +8,7 @@ import pytest
 from serving_world import write_bundle
 
 from feature_repo.features.item import REACH_FEATURES
+from feature_repo.store.id_rows import IdRows
 from feature_repo.store.item_table import ItemTable, item_table
 from feature_repo.transforms.state import MICROSECONDS_A_DAY
 from training.bundle import Bundle, load_bundle
@@ -227,7 +228,7 @@ def test_a_bundle_over_another_table_answers_like_one_opened_over_it(recommender
         recommender.items.item_ids[:30],
         columns,
         NOW,
-        {item: row for row, item in enumerate(ITEMS[:30])},
+        IdRows(ITEMS[:30]),
         np.ones(30, bool),
     )
 

@@ -23,7 +23,7 @@ def asked(*histories: list[str | None]) -> Queries:
         np.full(len(histories), 100),
         [{}] * len(histories),
         segments=np.zeros(len(histories), np.int64),
-        ids=TABLE.by_id,
+        ids=TABLE.rows,
         known=KNOWN,
         vocabulary=3,
         half_life=1.0,

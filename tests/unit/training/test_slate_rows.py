@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from feature_repo.core.workspace import Workspace
+from feature_repo.store.id_rows import IdRows
 from training.erase.person import Person
 from training.erase.reports import Reports
 from training.evaluation.protocols import asked_of
@@ -18,7 +19,7 @@ SLATES = np.array([[2, 0], [1, -1]])
 
 
 def rows():  # type: ignore[no-untyped-def]
-    answer = asked_of(ASKED, {item: row for row, item in enumerate(ITEMS)}, np.random.default_rng(0))
+    answer = asked_of(ASKED, IdRows(ITEMS), np.random.default_rng(0))
     return slate_rows(ASKED, SLATES, answer, segments=np.array(["new", "light"]), item_ids=ITEMS)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from feature_repo.store.id_rows import IdRows
 from training.evaluation.held_out_ratings import held_out_rating_errors
 from training.evaluation.protocols import asked_of, protocols
 from training.evaluation.world import World
@@ -35,7 +36,7 @@ def test_replay_asks_every_moment_and_the_split_every_user_once_at_its_start() -
 
 
 def test_what_is_relevant_is_a_row_of_the_catalogue_and_users_are_numbered() -> None:
-    found = asked_of(ASKED, {"x": 0, "y": 1, "z": 2}, np.random.default_rng(0))
+    found = asked_of(ASKED, IdRows(["x", "y", "z"]), np.random.default_rng(0))
 
     assert found.relevant.toarray().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
     assert found.user.tolist() == [0, 1, 0]
