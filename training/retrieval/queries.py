@@ -68,7 +68,7 @@ def _bags(history: Array, known: Array, vocabulary: int, half_life: float) -> sp
     history = history[:, history.shape[1] - len(weights) :]
     columns = known.take(history)
     columns[history < 0] = LACKING
-    # The newest meeting counts where an item was met more than once: the last one of a pair's equals stays in a dict.
+    # The newest meeting counts where an item was met more than once: of equal keys a dict keeps the last value.
     bags = [dict(zip(row, weights, strict=True)) for row in columns.tolist()]
     for bag in bags:
         bag.pop(LACKING, None)
