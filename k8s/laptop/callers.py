@@ -50,6 +50,10 @@ class Tally:
         return self.hits[variant] / answers if answers else None
 
 
+# What came of a request, and the clicks on its slate.
+Asked = tuple[Tally, list[dict[str, object]]]
+
+
 class Callers:
     """Sends visits one after another. `pool` decides how many requests are under way at a time.
 
@@ -74,20 +78,36 @@ class Callers:
         self._order = itertools.count()
         self.exhausted = False  # no more visits will come
 
-    def send(self, url: str, *, seconds: float, tell: Callable[[int], None] = lambda _: None) -> Tally:
-        """Send visits for this long, or until they end; `tell` hears the progress."""
+    def send(
+        self, url: str, *, seconds: float, mirrored: bool = False, tell: Callable[[int], None] = lambda _: None
+    ) -> Tally:
+        """Send visits for this long, or until they end; `tell` hears the progress.
+
+        Where they are `mirrored` they go one at a time, each followed by a rest as long as its answer took. Nobody
+        waits for the answer to a copy: without rests copies would queue before a canary as fast as the stable.
+        """
         deadline = time.monotonic() + seconds
         tally = Tally()
         clicked: list[dict[str, object]] = []
         while time.monotonic() < deadline and not self.exhausted:
             stride = list(itertools.islice(self._visits, STRIDE))
             self.exhausted = len(stride) < STRIDE
-            for came, clicks in self._pool.map(lambda visit: ask(self._client, url, visit), stride):
+            for came, clicks in self._asked(url, stride, mirrored=mirrored):
                 tally = tally + came
                 clicked += [click for click in clicks if self._kept(click)]
             tell(len(stride))
         self._clicks.add(clicked)
         return tally
+
+    def _asked(self, url: str, visits: list[Visit], *, mirrored: bool) -> Iterator[Asked]:
+        if not mirrored:
+            yield from self._pool.map(lambda visit: ask(self._client, url, visit), visits)
+            return
+        for visit in visits:
+            started = time.monotonic()
+            came = ask(self._client, url, visit)
+            time.sleep(time.monotonic() - started)
+            yield came
 
     def _kept(self, click: Mapping[str, object]) -> bool:
         return not (self._worse_canary and click["variant"] == "canary" and next(self._order) % 3)
@@ -100,7 +120,7 @@ def bucket_header(user_id: str) -> dict[str, str]:
     return {HEADER: str(bucket_of(user_id, layer="rollout", key=KEY))}
 
 
-def ask(client: httpx.Client, url: str, visit: Visit) -> tuple[Tally, list[dict[str, object]]]:
+def ask(client: httpx.Client, url: str, visit: Visit) -> Asked:
     """Ask for one slate, and say which of its items the visitor clicked."""
     context = {**visit.context, "timestamp": visit.moment.isoformat()}
     try:

@@ -53,7 +53,7 @@ def conduct(
     *,
     plane: DataPlane,
     looks: LaptopLooks,
-    send: Callable[[float], Tally],
+    send: Callable[[float, State], Tally],
     records: Records,
     clock: Callable[[], datetime],
     tell: Callable[[Rollout, dict[str, Any]], None] = lambda _rollout, _record: None,
@@ -76,4 +76,4 @@ def conduct(
             time.sleep(WAITING)
         else:
             step = (after.attempt, after.state, after.index)
-            tallies[step] = tallies.get(step, Tally()) + send(SENDING)
+            tallies[step] = tallies.get(step, Tally()) + send(SENDING, after.state)

@@ -149,9 +149,9 @@ def _rolled(
             pairs=pairs,
         )
 
-        def send(seconds: float) -> Tally:
+        def send(seconds: float, state: State) -> Tally:
             screen.say("sending requests")
-            return callers.send(stage.plane.url, seconds=seconds, tell=screen.sent)
+            return callers.send(stage.plane.url, seconds=seconds, mirrored=state is State.SHADOW, tell=screen.sent)
 
         def warm_up(urls: Sequence[str]) -> None:
             screen.say("warming both versions up")

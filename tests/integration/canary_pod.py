@@ -1,5 +1,6 @@
 """A served version in a few lines, for tests of the rollout: the endpoints of `serving` without a model."""
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,8 @@ from feature_repo.dataset.request_log_schema import REQUEST_LOG_SCHEMA
 
 # The last is the folder of the request log; without it none is written.
 VERSION, PORT, VARIANT, *LOG = sys.argv[1:]
+# An answer takes so long, one after another, as those of a process with one interpreter do.
+SECONDS, TURN = float(os.environ.get("ANSWER_SECONDS", 0)), threading.Lock()
 WAITING: list[dict[str, object]] = []
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter("recommend_requests_total", "Requests", ["code"], registry=REGISTRY)
@@ -38,7 +41,8 @@ class Pod(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         POSTS.labels(path=self.path).inc()
-        with DURATION.time():
+        with DURATION.time(), TURN if SECONDS else contextlib.nullcontext():
+            time.sleep(SECONDS)
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             left = [item for item in map(str, range(1, 31)) if item not in asked.get("exclude", ())][: asked["k"]]
             items = [{"item_id": item, "score": 1 / int(item), "rank": rank} for rank, item in enumerate(left, 1)]

@@ -82,6 +82,15 @@ def pods(workspace: Workspace) -> Serve:
     return command
 
 
+def slow_pods(workspace: Workspace, seconds: dict[str, float]) -> Serve:
+    """Pods whose answers take so long, by their variant."""
+
+    def command(version: str, port: int, variant: str) -> list[str]:
+        return ["env", f"ANSWER_SECONDS={seconds[variant]}", *pods(workspace)(version, port, variant)]
+
+    return command
+
+
 def serve_no_canary(version: str, port: int, variant: str) -> list[str]:
     if variant == "canary":
         return [sys.executable, "-c", "raise SystemExit('no such bundle')"]
@@ -107,6 +116,17 @@ def test_an_equal_challenger_is_shadowed_and_promoted_and_no_request_fails(works
     assert (shadow["verdict"], shadow["pairs"]["overlap"]) == ("PASS", 1.0)
     assert json.loads((workspace.reports / "canary.json").read_text()) == json.loads(json.dumps(report))
     assert "PROMOTED" in (workspace.reports / "canary.html").read_text()
+
+
+def test_copies_do_not_queue_before_a_canary_that_is_a_little_slower_than_the_stable(workspace: Workspace) -> None:
+    workspace.request_log.mkdir(parents=True)
+    policy = LAPTOP.model_copy(update={"canary": quick(steps=[20], clicks=None, saturation=None).canary})
+    serve = slow_pods(workspace, {"stable": 0.010, "canary": 0.013})
+
+    report = run_canary(workspace, VERSIONS, policy, users=Users.REPLAY, serve=serve)
+
+    shadow = json.loads((workspace.reports / "shadow.json").read_text())
+    assert (shadow["verdict"], report["end_state"]) == ("PASS", "PROMOTED")
 
 
 @pytest.mark.parametrize(

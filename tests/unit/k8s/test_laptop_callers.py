@@ -1,10 +1,12 @@
 """Who asks on a laptop: what is sent, what is clicked, what is counted."""
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -92,6 +94,23 @@ def test_a_gateway_that_is_gone_is_a_failed_request(tmp_path: Path) -> None:
     with httpx.Client(transport=httpx.MockTransport(gone)) as client, ThreadPoolExecutor(1) as pool:
         callers = Callers(iter(REAL[:1]), client=client, pool=pool, clicks=ClickFiles(tmp_path))
         assert callers.send("http://gateway", seconds=10) == Tally(requests=1, failed=1)
+
+
+def test_mirrored_requests_leave_each_copy_as_long_as_its_answer_took(tmp_path: Path) -> None:
+    spans: list[tuple[float, float]] = []
+
+    def slow(_: httpx.Request) -> httpx.Response:
+        began = time.monotonic()
+        time.sleep(0.01)
+        spans.append((began, time.monotonic()))
+        return httpx.Response(200, json={"items": [], "variant": "stable", "request_id": "-"})
+
+    with httpx.Client(transport=httpx.MockTransport(slow)) as client, ThreadPoolExecutor(2) as pool:
+        callers = Callers(iter(REAL), client=client, pool=pool, clicks=ClickFiles(tmp_path))
+        tally = callers.send("http://gateway", seconds=10, mirrored=True)
+
+    assert tally.requests == len(REAL)
+    assert all(later - ended >= ended - began for (began, ended), (later, _) in pairwise(spans))
 
 
 def test_clicks_answer_the_request_that_showed_the_item_and_no_hit_is_counted(tmp_path: Path) -> None:
