@@ -10,7 +10,7 @@ from k8s.lint.problem import Known, Manifests, Problem
 from k8s.lint.references import references, secrets
 from k8s.lint.render import Manifest, render
 from k8s.lint.route import routes
-from k8s.lint.selectors import selectors, targets
+from k8s.lint.selectors import selectors, sizes, targets
 from k8s.lint.serving_pods import drain, ports, probes, variables
 
 Rule = Callable[[Manifests, Known], Iterator[Problem]]
@@ -19,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     labels,
     selectors,
     targets,
+    sizes,
     resources,
     images,
     rights,

@@ -5,6 +5,9 @@ from typing import Any
 
 from k8s.lint.problem import Known, Manifests, Problem, where
 
+# The label that says whose pods they are: the stable's or the canary's.
+VARIANT = "recommender/variant"
+
 
 def selectors(manifests: Manifests, _: Known) -> Iterator[Problem]:
     """Whatever selects pods selects some that are here, and a Deployment its own."""
@@ -57,3 +60,18 @@ def targets(manifests: Manifests, _: Known) -> Iterator[Problem]:
         if spec.get("minReplicas", 1) > spec["maxReplicas"]:
             least, most = spec["minReplicas"], spec["maxReplicas"]
             yield Problem("targets", where(one), f"expected minReplicas up to maxReplicas; got {least} and {most}")
+
+
+def sizes(manifests: Manifests, _: Known) -> Iterator[Problem]:
+    """The canary begins with as many pods as the stable: a shadow copies every request at once, and a canary that is
+    too small for that looks slow before its autoscaler has done anything.
+    """
+    least: dict[str, int] = {}
+    for one in manifests.of("HorizontalPodAutoscaler"):
+        found = manifests.find(one["spec"]["scaleTargetRef"]["kind"], one["spec"]["scaleTargetRef"]["name"])
+        variant = found["spec"]["selector"]["matchLabels"].get(VARIANT) if found else None
+        if variant:
+            least[variant] = one["spec"].get("minReplicas", 1)
+    if least.get("canary", 0) < least.get("stable", 0):
+        says = f"expected minReplicas of the canary from the stable's {least['stable']} on; got {least.get('canary')}"
+        yield Problem("sizes", "HorizontalPodAutoscaler", says)
