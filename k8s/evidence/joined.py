@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from k8s.evidence.rates import Rate, RateSums
+from k8s.evidence.ratio import Products
 from monitoring.experiments.impressions import EPOCH, MICROSECOND, in_microseconds
 
 KINDS = ("clicks", "conversions")
@@ -92,6 +93,11 @@ _SUMS = """
            coalesce(sum(b * b), 0)
     FROM people WHERE canary = $canary
 """
+_BOTH = """
+    SELECT coalesce(sum(c.{kind}_a * s.{kind}_a), 0), coalesce(sum(c.{kind}_a * s.b), 0),
+           coalesce(sum(c.b * s.{kind}_a), 0), coalesce(sum(c.b * s.b), 0)
+    FROM people c JOIN people s USING (person) WHERE c.canary AND NOT s.canary
+"""
 _UNITS = """
     SELECT canary, count(*), count(*) FILTER (NOT sticky), count(DISTINCT person) FILTER (sticky)
     FROM requests WHERE received >= $since GROUP BY canary
@@ -127,8 +133,10 @@ class Joined:
 
     def rate(self, kind: str) -> Rate | None:
         """The sums of one of KINDS; None while no impression counts."""
-        sums = [RateSums(*self._row(_SUMS.format(kind=kind), canary=canary)) for canary in (True, False)]
-        return Rate(*sums) if sum(each.users for each in sums) else None
+        canary, stable = (RateSums(*self._row(_SUMS.format(kind=kind), canary=side)) for side in (True, False))
+        if not canary.users + stable.users:
+            return None
+        return Rate(canary, stable, Products(*self._row(_BOTH.format(kind=kind))))
 
     def units(self, since: datetime | None = None) -> dict[bool, tuple[int, int, int]]:
         """For the canary (True) and the stable: requests since then, those without a bucket, users of the others."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from k8s.evidence.lists import Lists
-from k8s.evidence.ratio import SumRatio
+from k8s.evidence.ratio import NONE_SHARED, Products, SumRatio, covariance
 from k8s.evidence.window import Missing
 
 
@@ -54,10 +54,20 @@ class Allotted:
 
 @dataclass(frozen=True)
 class Rate:
-    """One rate of both variants."""
+    """One rate of both variants.
+
+    Users who met both are no independent evidence of each: whoever clicks readily does so on either side. `both` has
+    the canary's sums times the stable's, summed over them, so that what they have in common leaves the comparison.
+    """
 
     canary: RateSums
     stable: RateSums
+    both: Products = NONE_SHARED
+
+    @property
+    def covariance(self) -> float:
+        """Of the canary's rate and the stable's."""
+        return covariance(self.canary.ratio, self.stable.ratio, self.both)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The ratio of two sums over units (users, looks) with its variance."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -26,4 +27,27 @@ class SumRatio:
         """
         ratio = self.value
         residual = self.aa - 2 * ratio * self.ab + ratio * ratio * self.bb
-        return max(residual, 0.0) / (self.b * self.b) * self.units / (self.units - 1)
+        return max(residual, 0.0) / (self.b * self.b) * _of_a_sample(self.units)
+
+
+@dataclass(frozen=True)
+class Products:
+    """Sums, over the units that two ratios share, of one's A or B times the other's."""
+
+    aa: float
+    ab: float
+    ba: float
+    bb: float
+
+
+NONE_SHARED = Products(0.0, 0.0, 0.0, 0.0)
+
+
+def covariance(ours: SumRatio, theirs: SumRatio, both: Products) -> float:
+    """Of two ratios, clustered by unit; by the same linearisation as their variances."""
+    residual = both.aa - theirs.value * both.ab - ours.value * both.ba + ours.value * theirs.value * both.bb
+    return residual / (ours.b * theirs.b) * math.sqrt(_of_a_sample(ours.units) * _of_a_sample(theirs.units))
+
+
+def _of_a_sample(units: float) -> float:
+    return units / (units - 1)

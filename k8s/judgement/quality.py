@@ -15,7 +15,7 @@ from k8s.evidence.window import Missing
 from k8s.judgement.alarm import log_needed, rate_alarm
 from k8s.judgement.finding import Finding
 from k8s.judgement.mixture import log_chance, log_mixture
-from k8s.judgement.two_ratios import log_e_above, log_e_below
+from k8s.judgement.two_ratios import log_e_above, log_e_below, standard_error
 from k8s.policy.rules import CanaryPolicy, RateRule
 from training.verdict import Verdict
 
@@ -61,8 +61,8 @@ def _rate(name: str, seen: Rate | Missing, rule: RateRule, policy: CanaryPolicy,
     if too_little := _too_little(seen, rule):
         return Finding.open(name, f"{name}: {too_little}", holds=holds)
     alarm = log_needed(rate_alarm(policy.false_alarm, name))
-    ours, theirs, scale = seen.canary.ratio, seen.stable.ratio, rule.tuned_for
-    failed = log_e_below(ours, theirs, times=1 - rule.tolerated, scale=scale) >= alarm
+    ours, theirs, scale, shared = seen.canary.ratio, seen.stable.ratio, rule.tuned_for, seen.covariance
+    failed = log_e_below(ours, theirs, times=1 - rule.tolerated, scale=scale, covariance=shared) >= alarm
     told = (
         f"{name}: canary {seen.canary.rate:.3%} of {seen.canary.impressions:g} impressions, stable "
         f"{seen.stable.rate:.3%} of {seen.stable.impressions:g}; change {seen.canary.rate / seen.stable.rate - 1:+.1%} "
@@ -71,13 +71,14 @@ def _rate(name: str, seen: Rate | Missing, rule: RateRule, policy: CanaryPolicy,
     if not holds:
         return Finding.of(name, told, failed=failed, passed=not failed, holds=False)
     limit = rule.limits[index]
-    passed = log_e_above(ours, theirs, times=1 - limit, scale=scale) >= log_needed(policy.false_pass)
+    cleared = log_e_above(ours, theirs, times=1 - limit, scale=scale, covariance=shared)
+    passed = cleared >= log_needed(policy.false_pass)
     return Finding.of(name, f"{told}, limit {-limit:+.0%}", failed=failed, passed=passed)
 
 
 def _too_little(seen: Rate, rule: RateRule) -> str | None:
     sums = (seen.canary, seen.stable)
-    if not all(math.isfinite(getattr(side, name)) for side in sums for name in side.__dataclass_fields__):
+    if not all(math.isfinite(value) for side in (*sums, seen.both) for value in vars(side).values()):
         return "expected finite sums"
     users = min(side.users for side in sums)
     if users < rule.min_users or min(side.b for side in sums) <= 0:
@@ -91,5 +92,5 @@ def _too_little(seen: Rate, rule: RateRule) -> str | None:
 
 def _standard_error(seen: Rate) -> float:
     """Of the relative change, to first order."""
-    ratio = seen.canary.rate / seen.stable.rate
-    return math.sqrt(seen.canary.ratio.variance + ratio * ratio * seen.stable.ratio.variance) / seen.stable.rate
+    ours, theirs = seen.canary.ratio, seen.stable.ratio
+    return standard_error(ours, theirs, times=ours.value / theirs.value, covariance=seen.covariance) / theirs.value

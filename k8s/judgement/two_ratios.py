@@ -6,18 +6,27 @@ from k8s.evidence.ratio import SumRatio
 from k8s.judgement.mixture import log_e_normal
 
 
-def log_e_above(ours: SumRatio, theirs: SumRatio, *, times: float, scale: float) -> float:
-    """Log e-value against "ours is at most `times` theirs"; `scale` is the effect looked for, as a share of theirs."""
-    return _log_e(ours, theirs, times, scale, sign=+1)
+def log_e_above(ours: SumRatio, theirs: SumRatio, *, times: float, scale: float, covariance: float = 0.0) -> float:
+    """Log e-value against "ours is at most `times` theirs".
+
+    `scale` is the effect looked for, as a share of theirs; `covariance` is that of the two ratios, where they share
+    units.
+    """
+    return _log_e(ours, theirs, times, scale, covariance, sign=+1)
 
 
-def log_e_below(ours: SumRatio, theirs: SumRatio, *, times: float, scale: float) -> float:
+def log_e_below(ours: SumRatio, theirs: SumRatio, *, times: float, scale: float, covariance: float = 0.0) -> float:
     """Log e-value against "ours is at least `times` theirs"."""
-    return _log_e(ours, theirs, times, scale, sign=-1)
+    return _log_e(ours, theirs, times, scale, covariance, sign=-1)
 
 
-def _log_e(ours: SumRatio, theirs: SumRatio, times: float, scale: float, *, sign: int) -> float:
-    error = math.sqrt(ours.variance + times * times * theirs.variance)
+def standard_error(ours: SumRatio, theirs: SumRatio, *, times: float, covariance: float = 0.0) -> float:
+    """Of ours less `times` theirs."""
+    return math.sqrt(max(ours.variance + times * times * theirs.variance - 2 * times * covariance, 0.0))
+
+
+def _log_e(ours: SumRatio, theirs: SumRatio, times: float, scale: float, covariance: float, *, sign: int) -> float:
+    error = standard_error(ours, theirs, times=times, covariance=covariance)
     if error <= 0:
         return -math.inf
     above = (ours.value - times * theirs.value) / error

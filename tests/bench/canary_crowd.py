@@ -30,6 +30,7 @@ class Seen:
     users: Array  # [2], in this step for the first time
     requests: Array  # [2]
     rates: Array  # [2, 8]: the fields of RateSums
+    both: Array  # [4]: the fields of Products, over visits that met both
 
 
 class Crowd:
@@ -59,7 +60,7 @@ class Crowd:
         if self._now % DRAWN_LOOKS == 0:
             self._let_in()
         self._now += 1
-        users, requests, rates = np.zeros(2), np.zeros(2), np.zeros((2, 8))
+        users, requests, rates, both = np.zeros(2), np.zeros(2), np.zeros((2, 8)), np.zeros(4)
         rows = np.flatnonzero(self._due < self._now)
         # One slate of each visit at a time, since what a slate adds to the squares depends on those before it.
         while len(rows):
@@ -67,18 +68,20 @@ class Crowd:
             side = (visits["luck"] >= share).astype(np.int64)
             users += np.bincount(side[~visits["in_step"]], minlength=2)
             requests += np.bincount(side, minlength=2)
-            rates += self._shown(visits, side, np.array([1 - share, share]))
+            more = self._shown(visits, side, np.array([1 - share, share]))
+            rates += more[0]
+            both += more[1]
             np.put(self._visits, rows, visits)
             self._due[rows] = self._next_due(visits)
             rows = rows[self._due[rows] < self._now]
-        return Seen(users, requests, rates)
+        return Seen(users, requests, rates, both)
 
-    def _shown(self, visits: Array, side: Array, weights: Array) -> Array:
-        """Show the next slate of each visit, and note it there; what that adds to the rates [2, 8]."""
+    def _shown(self, visits: Array, side: Array, weights: Array) -> tuple[Array, Array]:
+        """Show the next slate of each visit, and note it there; what that adds to the rates [2, 8] and to both [4]."""
         slates, each = self._slates.take(visits["next"]), np.arange(len(side))
         shown, clicks = slates["shown"], slates["clicks"][each, side]
         added = weights[side] * np.stack([clicks, shown])
-        before = visits["sums"][each, side].T
+        before, other = visits["sums"][each, side].T, visits["sums"][each, 1 - side].T
         (a0, b0), (a1, b1) = before, before + added
         visits["sums"][each, side] += added.T
         visits["in_step"] = True
@@ -86,7 +89,9 @@ class Crowd:
         squares = (a1 * a1 - a0 * a0, a1 * b1 - a0 * b0, b1 * b1 - b0 * b0)
         columns = np.stack([b0 == 0, shown, clicks, *added, *squares])
         canary = columns[:, side == 0].sum(axis=1)
-        return np.stack([canary, columns.sum(axis=1) - canary])
+        rates = np.stack([canary, columns.sum(axis=1) - canary])
+        ours, theirs = (added[:, side == one] @ other[:, side == one].T for one in (0, 1))
+        return rates, (ours + theirs.T).ravel()
 
     def _next_due(self, visits: Array) -> Array:
         """Looks at which the next slate is shown; infinity after the last."""

@@ -11,6 +11,7 @@ from bench.canary_people import people, slates_at
 from bench.canary_traffic import REQUESTS_PER_SECOND, TICK_SECONDS, Behaviour, Told
 from k8s.evidence.cpu import Cpu
 from k8s.evidence.rates import Allotted, Quality, Rate, RateSums
+from k8s.evidence.ratio import Products
 from k8s.evidence.window import Missing, Operations
 from k8s.judgement.assess import CanaryEvidence, assess
 from k8s.policy.rules import RolloutPolicy
@@ -49,7 +50,7 @@ class Release:
         self._now = START
         self._looks = 0
         self._requests = 0
-        self._rates: list[Array] = [np.zeros((2, 8))] * (LAG_LOOKS + 1)
+        self._rates: list[Array] = [np.zeros(20)] * (LAG_LOOKS + 1)  # the rates and both of all looks so far
         self._crowd = Crowd(
             people(),
             slates_at(*(each.click_rate for each in variants)),
@@ -77,7 +78,7 @@ class Release:
             users += seen.users
             of_variant = zip(told, self._variants, seen.requests.astype(int).tolist(), strict=True)
             told = [so_far.and_look(behaviour, requests, self._rng) for so_far, behaviour, requests in of_variant]
-            self._rates.append(self._rates[-1] + seen.rates)
+            self._rates.append(self._rates[-1] + np.append(seen.rates, seen.both))
             self._requests = before + int(told[0].counts[0])
             self._looked(self._evidence(users, *told))
 
@@ -98,13 +99,13 @@ class Release:
 def _nobody(share: float) -> Seen:
     """A look at requests whose people nobody hears of, so nobody needs to draw them."""
     requests = np.array([share, 1 - share]) * REQUESTS_PER_SECOND * TICK_SECONDS
-    return Seen(np.zeros(2), requests, np.zeros((2, 8)))
+    return Seen(np.zeros(2), requests, np.zeros((2, 8)), np.zeros(4))
 
 
 def _quality(users: Array, rates: Array) -> Quality:
-    canary, stable = (RateSums(*sums) for sums in rates.tolist())
+    canary, stable, both = np.split(rates, (8, 16))
     return Quality(
-        clicks=Rate(canary, stable),
+        clicks=Rate(RateSums(*canary.tolist()), RateSums(*stable.tolist()), Products(*both.tolist())),
         conversions=Missing("nothing is sold here"),
         allotted=Allotted(float(users[0]), float(users.sum())),
     )

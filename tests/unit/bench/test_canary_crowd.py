@@ -63,6 +63,19 @@ def test_who_was_there_before_is_new_in_the_next_step_and_on_the_other_side() ->
     assert after.users[0] == after.rates[0, 0] == after.requests[0]
 
 
+def test_what_a_visit_did_on_either_side_is_multiplied() -> None:
+    """One click on ten impressions as stable, then two on ten as canary, each weighted by the other side's share."""
+    here = crowd(since=10.0)
+    before = [here.look(0.2) for _ in range(3)]
+
+    after = here.look(0.6)
+
+    crossed = after.both[3] / (10 * 10 * 0.4 * 0.2)
+    assert not any(look.both.any() for look in before)
+    assert 0 < crossed < after.requests[0]
+    assert after.both == pytest.approx(crossed * 0.4 * 0.2 * np.array([2 * 1, 2 * 10, 10 * 1, 10 * 10]))
+
+
 def test_traffic_is_as_much_in_the_first_look_as_later() -> None:
     here = crowd(since=300.0)
 

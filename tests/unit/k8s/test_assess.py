@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from k8s.evidence.cpu import Cpu, CpuSums
 from k8s.evidence.pairs import Pairs
 from k8s.evidence.rates import Allotted, Quality, Rate, RateSums
+from k8s.evidence.ratio import Products
 from k8s.evidence.window import Latencies, Missing, Operations, Window
 from k8s.judgement.alarm import PARTS, operations_alarm
 from k8s.judgement.assess import CanaryEvidence, ReadyEvidence, ShadowEvidence, assess
 from k8s.judgement.mixture import log_chance, log_e_normal, log_mixture
+from k8s.judgement.two_ratios import standard_error
 from k8s.judgement.two_shares import Count, log_e_above, log_e_below
 from k8s.policy.rules import CanaryPolicy, RolloutPolicy
 from k8s.rollout.pods import PodsSeen
@@ -194,6 +196,24 @@ def test_the_cluster_variance_is_the_one_of_a_ratio_over_users() -> None:
 
     assert found.rate == pytest.approx(0.1)
     assert found.ratio.variance == pytest.approx((1 + 1) / 20**2 * 2)
+
+
+def test_users_who_met_both_are_compared_with_themselves() -> None:
+    """Two users, 10 impressions of each variant: 0 and 2 clicks on either. They differ, the variants do not."""
+    side = RateSums(2, 20, 2, 2, 20, 4, 20, 200)
+
+    apart, same = Rate(side, side), Rate(side, side, Products(4, 20, 20, 200))
+
+    assert (apart.covariance, same.covariance) == (0.0, pytest.approx(side.ratio.variance))
+    assert standard_error(side.ratio, side.ratio, times=1.0, covariance=same.covariance) == pytest.approx(0.0)
+
+
+def test_what_users_have_in_common_closes_a_question_that_is_open_between_others() -> None:
+    uneven = dataclasses.replace(sums(300, 0.05), aa=300 * 12.0)
+    alike = Products(uneven.aa - 300, uneven.ab, uneven.ab, uneven.bb)
+
+    assert judged(0.05, clicks=Rate(uneven, uneven))[0] is Verdict.INCONCLUSIVE
+    assert judged(0.05, clicks=Rate(uneven, uneven, alike))[0] is Verdict.PASS
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8s.evidence.joined import KINDS, Joined
-from k8s.evidence.rates import RateSums
+from k8s.evidence.rates import Rate, RateSums
+from k8s.evidence.ratio import Products
 from monitoring.experiments.impressions import impressions
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,7 +53,7 @@ def event(number: int, item: str, seconds: int, kind: str) -> dict[str, Any]:
     return {**said, "event_id": f"{number}{item}{seconds}{kind}"}
 
 
-def whole(log: Rows, events: Rows, kind: str, *, now: datetime) -> tuple[RateSums, RateSums]:
+def whole(log: Rows, events: Rows, kind: str, *, now: datetime) -> Rate:
     """The sums by joining everything at once."""
     tables = pa.Table.from_pylist(log, schema=LOG), pa.Table.from_pylist(events, schema=EVENTS)
     shown = impressions(*tables, window=WINDOW, now=now, rewarded=TYPES[kind]).to_pylist()
@@ -63,7 +64,12 @@ def whole(log: Rows, events: Rows, kind: str, *, now: datetime) -> tuple[RateSum
         share = 1 - weight if row["variant"] == "canary" else weight
         for part, more in enumerate((1.0, row["clicked"], share * row["clicked"], share)):
             users[row["variant"], row["user_id"]][part] += more
-    return _sums(users, "canary"), _sums(users, "stable")
+    return Rate(_sums(users, "canary"), _sums(users, "stable"), _both(users))
+
+
+def _both(users: dict[tuple[str, str], list[float]]) -> Products:
+    pairs = [(each[2:], users["stable", user][2:]) for (whose, user), each in list(users.items()) if whose == "canary"]
+    return Products(*(sum(ours[i] * theirs[j] for ours, theirs in pairs) for i in (0, 1) for j in (0, 1)))
 
 
 def _sums(users: dict[tuple[str, str], list[float]], variant: str) -> RateSums:
@@ -74,13 +80,15 @@ def _sums(users: dict[tuple[str, str], list[float]], variant: str) -> RateSums:
     return RateSums(*raw, sum(a), sum(b), *products)
 
 
-def close(found: Joined, expected: tuple[RateSums, RateSums], kind: str) -> bool:
+def close(found: Joined, expected: Rate, kind: str) -> bool:
     rate = found.rate(kind)
     if rate is None:
-        return not any(side.users for side in expected)
-    return (*astuple(rate.canary), *astuple(rate.stable)) == pytest.approx(
-        (*astuple(expected[0]), *astuple(expected[1]))
-    )
+        return not expected.canary.users + expected.stable.users
+    return flat(rate) == pytest.approx(flat(expected))
+
+
+def flat(rate: Rate) -> tuple[float, ...]:
+    return tuple(value for part in astuple(rate) for value in part)
 
 
 ITEMS = st.sampled_from("abc")
