@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from k8s.cluster.pods import VARIANT
 from k8s.lint.problem import Known, Manifests, Problem, where
-
-# The label that says whose pods they are: the stable's or the canary's.
-VARIANT = "recommender/variant"
 
 
 def selectors(manifests: Manifests, _: Known) -> Iterator[Problem]:
@@ -66,12 +64,16 @@ def sizes(manifests: Manifests, _: Known) -> Iterator[Problem]:
     """The canary begins with as many pods as the stable: a shadow copies every request at once, and a canary that is
     too small for that looks slow before its autoscaler has done anything.
     """
-    least: dict[str, int] = {}
-    for one in manifests.of("HorizontalPodAutoscaler"):
-        found = manifests.find(one["spec"]["scaleTargetRef"]["kind"], one["spec"]["scaleTargetRef"]["name"])
-        variant = found["spec"]["selector"]["matchLabels"].get(VARIANT) if found else None
-        if variant:
-            least[variant] = one["spec"].get("minReplicas", 1)
-    if least.get("canary", 0) < least.get("stable", 0):
-        says = f"expected minReplicas of the canary from the stable's {least['stable']} on; got {least.get('canary')}"
-        yield Problem("sizes", "HorizontalPodAutoscaler", says)
+    scalers = [one["spec"] for one in manifests.of("HorizontalPodAutoscaler")]
+    scaled = {spec["scaleTargetRef"]["name"]: spec.get("minReplicas", 1) for spec in scalers}
+    begins = {
+        one["spec"]["selector"]["matchLabels"].get(VARIANT): scaled.get(
+            one["metadata"]["name"], one["spec"].get("replicas", 1)
+        )
+        for one in manifests.of("Deployment")
+    }
+    stable, canary = begins.get("stable", 0), begins.get("canary", 0)
+    if canary < stable:
+        yield Problem(
+            "sizes", "canary", f"expected at least the {stable} pods that the stable begins with; got {canary}"
+        )

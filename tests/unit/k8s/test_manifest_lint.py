@@ -113,8 +113,9 @@ BREAKS: list[tuple[str, str, Callable[[Objects], object]]] = [
         name="x")),
     ("targets", "no replicas", lambda o: spec(o, "Deployment").update(replicas=3)),
     ("targets", "up to maxReplicas", lambda o: spec(o, "HorizontalPodAutoscaler").update(minReplicas=99)),
-    ("sizes", "the stable's 9 on; got 3", lambda o: spec(o, "HorizontalPodAutoscaler", "recommender-stable").update(
+    ("sizes", "at least the 9 pods", lambda o: spec(o, "HorizontalPodAutoscaler", "recommender-stable").update(
         minReplicas=9)),
+    ("sizes", "got 1", lambda o: o.remove(one(o, "HorizontalPodAutoscaler", "recommender-canary"))),
     ("resources", "a request and a limit", lambda o: container(o)["resources"].pop("limits")),
     ("resources", "up to its limit", lambda o: container(o)["resources"]["requests"].update(memory="3Gi")),
     ("images", "recommender:latest", lambda o: container(o).update(image="example.org:5000/recommender:latest")),
