@@ -1,4 +1,4 @@
-"""Slates joined to the events on them as both come in: a look costs what is new.
+"""Slates joined to the events on them as both come in: a look costs what is new, and a sum over the users.
 
 The same as `monitoring.experiments.impressions`, which joins all at once: an event counts for the impression whose
 request and item it names, from the request's moment on and before the window is over; an impression counts once its

@@ -208,6 +208,32 @@ def test_users_who_met_both_are_compared_with_themselves() -> None:
     assert standard_error(side.ratio, side.ratio, times=1.0, covariance=same.covariance) == pytest.approx(0.0)
 
 
+def test_the_error_of_the_difference_is_as_large_as_it_really_is_where_most_users_met_both() -> None:
+    """1,000 rollouts of 200 users whose rates differ by their own size: what is off, over its error, varies by 1."""
+    rng, shown = np.random.default_rng(3), 30.0
+    met = np.array([[True, False]] * 25 + [[False, True]] * 25 + [[True, True]] * 150).T
+
+    def rollout() -> tuple[float, float]:
+        rate = np.minimum(0.05 * rng.lognormal(-0.35, 0.83, size=200), 1.0)
+        b = shown * met
+        a = np.where(met, rng.binomial(int(shown), rate, size=(2, 200)), 0)
+        ours, theirs = (
+            RateSums(n, n * shown, x.sum(), x.sum(), y.sum(), x @ x, x @ y, y @ y)
+            for n, x, y in zip(met.sum(axis=1), a, b, strict=True)
+        )
+        seen = Rate(ours, theirs, Products(a[0] @ a[1], a[0] @ b[1], b[0] @ a[1], b[0] @ b[1]))
+        difference = ours.rate - theirs.rate
+        together, apart = (
+            standard_error(ours.ratio, theirs.ratio, times=1.0, covariance=shared) for shared in (seen.covariance, 0.0)
+        )
+        return difference / together, difference / apart
+
+    together, apart = np.array([rollout() for _ in range(1_000)]).std(axis=0)
+
+    assert together == pytest.approx(1.0, abs=0.1)
+    assert apart < 0.8
+
+
 def test_what_users_have_in_common_closes_a_question_that_is_open_between_others() -> None:
     uneven = dataclasses.replace(sums(300, 0.05), aa=300 * 12.0)
     alike = Products(uneven.aa - 300, uneven.ab, uneven.ab, uneven.bb)
